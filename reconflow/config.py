@@ -1,0 +1,336 @@
+"""One frozen struct per stage, and :class:`PipelineConfig` that holds them all.
+
+The command line, TOML and JSON files, the REST ``options`` field and Python all fill the same structs. Presets are
+differences from the defaults, so there is one place to read what a run does.
+
+>>> config = load_config(preset="fast", overrides=["match.ratio=0.75"])
+>>> config.match.ratio, config.extract.max_keypoints
+(0.75, 2048)
+>>> load_config(overrides=["match.ration=0.75"])
+Traceback (most recent call last):
+    ...
+reconflow.errors.ConfigError: match.ration: unknown option; did you mean match.ratio?
+"""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from reconflow.errors import ConfigError
+
+PresetName = Literal["fast", "default", "best"]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A frozen group of options that checks its limits when it is made."""
+
+    def _require(self, name: str, *, low: float | None = None, high: float | None = None) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        if (low is not None and value < low) or (high is not None and value > high):
+            span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
+            raise ValueError(f"{name} must be {span}, got {value}")
+
+
+class IngestConfig(_Section):
+    """What is read off a photo before any feature is.
+
+    ``camera_sharing`` says which photos share intrinsics: ``auto`` groups equal make, model, lens, size and focal
+    length (photos without such EXIF data stay alone), the others are what they say.
+    """
+
+    camera_sharing: Literal["auto", "per_image", "per_folder", "single"] = "auto"
+    camera_model: Literal["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE"] = (
+        "SIMPLE_RADIAL"
+    )
+    default_focal_factor: float = 1.2
+    max_megapixels: float = 400.0
+
+    def __post_init__(self) -> None:
+        self._require("default_focal_factor", low=0.1, high=20)
+        self._require("max_megapixels", low=0.01)
+
+
+class ExtractConfig(_Section):
+    """Local features: which extractor, how many keypoints, at what size.
+
+    Photos whose long edge is larger than ``long_edge_px`` are reduced for detection; keypoints are always given in
+    the pixels of the photo itself.
+    """
+
+    extractor: str = "sift"
+    max_keypoints: int = 8192
+    long_edge_px: int = 1600
+    contrast_threshold: float = 0.0066
+    edge_threshold: float = 10.0
+
+    def __post_init__(self) -> None:
+        self._require("max_keypoints", low=16, high=200_000)
+        self._require("long_edge_px", low=64, high=20_000)
+        self._require("contrast_threshold", low=0)
+        self._require("edge_threshold", low=1)
+
+
+class ShortlistConfig(_Section):
+    """Which pairs are tried: all of them up to a size, above it a union of three retrievers."""
+
+    exhaustive_up_to: int = 200
+    retrieval_neighbours: int = 40
+    sequence_neighbours: int = 5
+    gps_neighbours: int = 12
+    partners_floor: int = 20
+    partners_cap: int = 80
+    vlad_words: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._require("exhaustive_up_to", low=0)
+        for name in ("retrieval_neighbours", "sequence_neighbours", "gps_neighbours", "partners_floor"):
+            self._require(name, low=0)
+        self._require("partners_cap", low=1)
+        self._require("vlad_words", low=2, high=1024)
+        if self.partners_floor > self.partners_cap:
+            raise ValueError(f"partners_floor ({self.partners_floor}) must not exceed partners_cap")
+
+
+class MatchConfig(_Section):
+    """Putative matches of a pair.
+
+    The coarse pass matches only the ``coarse_keypoints`` largest keypoints of both images and drops the pair when
+    fewer than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it off.
+    """
+
+    matcher: str = "adalam"
+    ratio: float = 0.8
+    coarse_keypoints: int = 1024
+    coarse_ratio: float = 0.7
+    coarse_min_matches: int = 3
+
+    def __post_init__(self) -> None:
+        self._require("ratio", low=0.1, high=1.0)
+        self._require("coarse_keypoints", low=0)
+        self._require("coarse_ratio", low=0.1, high=1.0)
+        self._require("coarse_min_matches", low=0)
+
+
+class VerifyConfig(_Section):
+    """Two-view geometry by RANSAC, and the number of inliers that counts as evidence.
+
+    ``min_inliers = 0`` takes the matcher's own acceptance level, measured on pairs of unrelated photos.
+    """
+
+    max_error_px: float = 4.0
+    confidence: float = 0.999
+    max_trials: int = 10_000
+    min_inliers: int = 0
+    min_inlier_ratio: float = 0.1
+    guided: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._require("max_error_px", low=0.1)
+        self._require("confidence", low=0.5, high=0.9999999)
+        self._require("max_trials", low=10)
+        self._require("min_inliers", low=0)
+        self._require("min_inlier_ratio", low=0.0, high=1.0)
+
+
+class SplitConfig(_Section):
+    """View graph → scenes: components, cut where a few weak pairs hold two strong groups together."""
+
+    min_scene_images: int = 3
+    cut_weak_bridges: bool = True
+    bridge_inliers: int = 40
+
+    def __post_init__(self) -> None:
+        self._require("min_scene_images", low=2)
+        self._require("bridge_inliers", low=0)
+
+
+class ReconstructConfig(_Section):
+    """COLMAP mapping of one scene."""
+
+    mapper: Literal["incremental", "global"] = "incremental"
+    min_model_images: int = 3
+    max_models: int = 20
+    init_min_inliers: int = 50
+    abs_pose_min_inliers: int = 15
+    min_track_length: int = 2
+    refine_principal_point: bool = False
+    final_refinement: bool = True
+    threads: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._require("min_model_images", low=2)
+        self._require("max_models", low=1)
+        self._require("init_min_inliers", low=6)
+        self._require("abs_pose_min_inliers", low=6)
+        self._require("min_track_length", low=2)
+        self._require("threads", low=0)
+
+
+class CloudConfig(_Section):
+    """Cleaning and thinning of a sparse point cloud."""
+
+    outlier_neighbours: int = 20
+    outlier_std_ratio: float = 2.0
+    max_points: int = 500_000
+    min_observations: int = 3
+    normals: bool = True
+
+    def __post_init__(self) -> None:
+        self._require("outlier_neighbours", low=1)
+        self._require("outlier_std_ratio", low=0.1)
+        self._require("max_points", low=1)
+        self._require("min_observations", low=2)
+
+
+class ExecutionConfig(_Section):
+    """How work is cut and placed. Nothing in here changes a result, so nothing in here is part of a cache key."""
+
+    images_per_extract_task: int = 8
+    images_per_tile: int = 12
+    mapping_slots: int = 0
+
+    def __post_init__(self) -> None:
+        self._require("images_per_extract_task", low=1)
+        self._require("images_per_tile", low=1)
+        self._require("mapping_slots", low=0)
+
+
+class PipelineConfig(_Section):
+    """Everything a run can be told."""
+
+    ingest: IngestConfig = IngestConfig()
+    extract: ExtractConfig = ExtractConfig()
+    shortlist: ShortlistConfig = ShortlistConfig()
+    match: MatchConfig = MatchConfig()
+    verify: VerifyConfig = VerifyConfig()
+    split: SplitConfig = SplitConfig()
+    reconstruct: ReconstructConfig = ReconstructConfig()
+    cloud: CloudConfig = CloudConfig()
+    execution: ExecutionConfig = ExecutionConfig()
+
+
+PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "fast": {"extract": {"max_keypoints": 2048, "long_edge_px": 1024}},
+    "default": {},
+    "best": {
+        "extract": {"max_keypoints": 12_000, "long_edge_px": 3200},
+        "match": {"coarse_min_matches": 2},
+    },
+}
+"""Differences from the defaults, by preset name."""
+
+
+def load_config(
+    path: str | Path | None = None, *, preset: str = "default", overrides: Sequence[str] = ()
+) -> PipelineConfig:
+    """Return the configuration of a run: defaults, then the preset, then the file, then ``section.option=value``.
+
+    Parameters
+    ----------
+    path : path, optional
+        A TOML or JSON file with one table per section.
+    preset : {"fast", "default", "best"}
+        Where to start from.
+    overrides : sequence of str
+        ``"match.ratio=0.8"``; values are read as JSON, and as plain text where that fails.
+
+    Raises
+    ------
+    ConfigError
+        Names the option by its path and says what is wrong with it.
+
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
+    tree: dict[str, Any] = {name: dict(options) for name, options in PRESETS[preset].items()}
+    if path is not None:
+        _merge(tree, _read_tree(Path(path)))
+    for text in overrides:
+        _merge(tree, _parse_override(text))
+    return config_from_tree(tree)
+
+
+def config_from_tree(tree: Mapping[str, Any]) -> PipelineConfig:
+    """Return the struct for nested dictionaries, or raise :class:`ConfigError` naming the offending option."""
+    _check_names(tree)
+    try:
+        return msgspec.convert(tree, PipelineConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_readable(str(error))) from error
+
+
+def config_to_tree(config: PipelineConfig) -> dict[str, Any]:
+    """Return nested dictionaries of plain values, ready for TOML or JSON."""
+    return msgspec.to_builtins(config)
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema of :class:`PipelineConfig`."""
+    return msgspec.json.schema(PipelineConfig)
+
+
+def _read_tree(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
+    # A run.toml holds the configuration under [config], beside versions and seeds: it can be used as it is.
+    return tree.get("config", tree) if isinstance(tree, dict) else {"": tree}
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    name, equals, value = text.partition("=")
+    section, dot, option = name.strip().partition(".")
+    if not (equals and dot and section and option):
+        raise ConfigError(f"--set {text}: write it as section.option=value, for example match.ratio=0.8")
+    try:
+        parsed = json.loads(value)
+    except json.JSONDecodeError:
+        parsed = value.strip()
+    return {section: {option: parsed}}
+
+
+def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for name, value in other.items():
+        if isinstance(value, Mapping) and isinstance(into.get(name), dict):
+            into[name].update(value)
+        else:
+            into[name] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _check_names(tree: Mapping[str, Any]) -> None:
+    known = {section.name: section.type for section in msgspec.structs.fields(PipelineConfig)}
+    for section, options in tree.items():
+        if section not in known:
+            raise ConfigError(f"{section}: unknown section{_suggest(section, list(known))}")
+        if not isinstance(options, Mapping):
+            raise ConfigError(f"{section}: expected a table of options, got {options!r}")
+        names = [field.name for field in msgspec.structs.fields(known[section])]
+        for option in options:
+            if option not in names:
+                near = _suggest(option, names, prefix=f"{section}.")
+                raise ConfigError(f"{section}.{option}: unknown option{near}")
+
+
+def _suggest(name: str, known: Sequence[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {prefix}{near[0]}?" if near else f"; known are {', '.join(known)}"
+
+
+def _readable(message: str) -> str:
+    """Turn msgspec's ``Expected `float`, got `str` - at `$.match.ratio``` into ``match.ratio: expected …``."""
+    text, at, path = message.partition(" - at `$.")
+    return f"{path.rstrip('`')}: {text[0].lower()}{text[1:]}".replace("`", "") if at else text

@@ -1,0 +1,58 @@
+"""What is known of a photo before any feature is: the image record."""
+
+import msgspec
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+"""File name endings that count as photos, in lower case."""
+
+
+class Exif(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The EXIF fields reconflow uses; anything absent or nonsensical in the file is ``None``."""
+
+    make: str | None = None
+    model: str | None = None
+    lens: str | None = None
+    focal_mm: float | None = None
+    focal_35mm: float | None = None
+    taken_at: str | None = None
+    """``YYYY:MM:DD HH:MM:SS[.fff]`` as the camera wrote it: sortable, without a zone."""
+    latitude_deg: float | None = None
+    longitude_deg: float | None = None
+    altitude_m: float | None = None
+
+
+class ImageStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Appearance of a photo decoded at no more than 512 px, for drift monitoring."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    sharpness: float
+    noise: float
+    clipping: float
+    entropy: float
+
+
+class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One readable photo of the input.
+
+    ``name`` is the path relative to the input, with forward slashes: the photo's identity in every output.
+    ``width`` and ``height`` are those of the raw raster; ``orientation`` is the EXIF tag (1 to 8), which is recorded
+    for display and never applied: keypoints, cameras and models all live in the raw raster.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    width: int
+    height: int
+    orientation: int = 1
+    exif: Exif = Exif()
+    stats: ImageStats | None = None
+
+
+class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that looked like a photo and could not be used, and why."""
+
+    name: str
+    reason: str

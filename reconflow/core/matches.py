@@ -1,0 +1,75 @@
+"""What two photos have in common: putative matches and the two-view geometry that verifies them."""
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from reconflow.core.arrays import Array, checked
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Putative matches of a pair."""
+
+    indices: Array
+    """(M, 2) int32: row of the keypoint in the first and in the second photo."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "indices", checked("indices", self.indices, ("M", 2), np.int32))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @classmethod
+    def none(cls) -> "Matches":
+        """No match at all."""
+        return cls(np.zeros((0, 2), np.int32))
+
+
+@dataclass(frozen=True)
+class TwoViewGeometry:
+    """A verified pair: its inliers and the relation that explains them.
+
+    ``configuration`` is COLMAP's word for the relation: ``CALIBRATED``, ``UNCALIBRATED``, ``PLANAR``, ``PANORAMIC``,
+    ``PLANAR_OR_PANORAMIC``, … or ``UNDEFINED`` where too few matches agree.
+    """
+
+    configuration: str
+    inliers: Array
+    """(K, 2) int32: the inlier matches, rows of keypoints in both photos."""
+    fundamental: Array
+    """(3, 3) float64: x₂ᵀ F x₁ = 0 in pixels; zeros where it was not estimated."""
+    essential: Array
+    """(3, 3) float64, for normalised coordinates; zeros where it was not estimated."""
+    homography: Array
+    """(3, 3) float64; zeros where it was not estimated."""
+    triangulation_angle_deg: float = 0.0
+    """Median angle of the triangulated inliers; 0 where it is unknown."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inliers", checked("inliers", self.inliers, ("K", 2), np.int32))
+        for name in ("fundamental", "essential", "homography"):
+            object.__setattr__(self, name, checked(name, getattr(self, name), (3, 3), np.float64))
+
+    def __len__(self) -> int:
+        return len(self.inliers)
+
+    @classmethod
+    def undefined(cls) -> "TwoViewGeometry":
+        """No geometry: nothing agrees."""
+        zeros = np.zeros((3, 3))
+        return cls("UNDEFINED", np.zeros((0, 2), np.int32), zeros, zeros, zeros)
+
+
+class PairSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client needs to know of a matched pair; the arrays stay in the store."""
+
+    first: str
+    second: str
+    putative: int
+    inliers: int
+    configuration: str
+    verified: bool
+    reason: str = ""
+    """Why it is not verified, such as ``coarse pass: 1 match``; empty when it is."""

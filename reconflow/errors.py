@@ -1,0 +1,94 @@
+"""The errors reconflow raises on purpose, as one tree.
+
+::
+
+    ReconflowError
+    ├── InputError            the photos, ZIP or CSV cannot be used          (exit code 2, HTTP 400)
+    │   ├── NoImagesError     nothing in there is a supported image
+    │   └── TooFewImagesError fewer than three images can be read
+    ├── ConfigError           an option is unknown or out of range            (exit code 2, HTTP 400)
+    ├── OutputError           the output place cannot be written              (exit code 2)
+    ├── StoreError            what is stored cannot be read or has another schema
+    ├── ClusterError          the scheduler or a needed worker is missing     (exit code 2)
+    ├── StageError            a stage as a whole failed
+    │   └── NoModelError      no scene could be reconstructed                 (exit code 1)
+    ├── DependencyError       a system library or package is missing, with what to install
+    └── Cancelled             the run was cancelled
+
+A message is one sentence a person can act on. ``stage`` and ``item`` say where it happened; both survive pickling,
+because errors travel from Dask workers to the client.
+"""
+
+from typing import Any
+
+
+class ReconflowError(Exception):
+    """Base of every error reconflow raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        One sentence: what is wrong and what to do.
+    stage : str, optional
+        The stage it happened in, such as ``"extract"``.
+    item : str, optional
+        The image, pair or file it happened at.
+
+    """
+
+    def __init__(self, message: str, *, stage: str | None = None, item: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.stage = stage
+        self.item = item
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.stage, self.item)
+
+
+def _rebuild(kind: type[ReconflowError], message: str, stage: str | None, item: str | None) -> ReconflowError:
+    return kind(message, stage=stage, item=item)
+
+
+class InputError(ReconflowError):
+    """The photos, ZIP or CSV given cannot be used."""
+
+
+class NoImagesError(InputError):
+    """Nothing in the input is a supported image."""
+
+
+class TooFewImagesError(InputError):
+    """Fewer images can be read than a reconstruction needs."""
+
+
+class ConfigError(ReconflowError):
+    """An option is unknown, of the wrong type or out of range."""
+
+
+class OutputError(ReconflowError):
+    """The output place cannot be written."""
+
+
+class StoreError(ReconflowError):
+    """What is stored cannot be read, or was written with another schema."""
+
+
+class ClusterError(ReconflowError):
+    """The scheduler cannot be reached, or no worker offers what a task needs."""
+
+
+class StageError(ReconflowError):
+    """A stage as a whole failed."""
+
+
+class NoModelError(StageError):
+    """No scene could be reconstructed."""
+
+
+class DependencyError(ReconflowError):
+    """A system library or a package is missing; the message says what to install."""
+
+
+class Cancelled(ReconflowError):  # noqa: N818 - not a failure: the user asked for it
+    """The run was cancelled."""

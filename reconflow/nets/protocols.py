@@ -1,0 +1,36 @@
+"""What an extractor and a matcher must offer; every implementation passes the contract tests in ``tests/nets``."""
+
+from typing import Protocol
+
+from reconflow.config import ExtractConfig, MatchConfig
+from reconflow.core.arrays import Array
+from reconflow.core.features import Features
+from reconflow.core.matches import Matches
+
+
+class Extractor(Protocol):
+    """Finds and describes keypoints in a photo."""
+
+    name: str
+    """The registry's name, such as ``sift``."""
+    weights_sha256: str
+    """Hash of the weights it runs with; empty where it has none. Part of every cache key."""
+
+    def extract(self, image: Array, *, config: ExtractConfig) -> Features:
+        """Return the keypoints of ``image``, an (H, W, 3) uint8 RGB raster, in that raster's pixels."""
+        ...
+
+
+class Matcher(Protocol):
+    """Finds putative matches between two feature sets."""
+
+    name: str
+    """The registry's name, such as ``adalam``."""
+    weights_sha256: str
+    """Hash of the weights it runs with; empty where it has none."""
+    acceptance_inliers: int
+    """Fewest verified inliers that count as evidence: above what unrelated photos reach by chance."""
+
+    def match(self, a: Features, b: Features, *, config: MatchConfig) -> Matches:
+        """Return one-to-one putative matches between ``a`` and ``b``, in the order of ``a``'s keypoints."""
+        ...
