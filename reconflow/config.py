@@ -38,7 +38,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"{name} must be {span}, got {value}")
 
 
-class IngestConfig(_Section):
+class IngestConfig(_Section, frozen=True):
     """What is read off a photo before any feature is.
 
     ``camera_sharing`` says which photos share intrinsics: ``auto`` groups equal make, model, lens, size and focal
@@ -57,7 +57,7 @@ class IngestConfig(_Section):
         self._require("max_megapixels", low=0.01)
 
 
-class ExtractConfig(_Section):
+class ExtractConfig(_Section, frozen=True):
     """Local features: which extractor, how many keypoints, at what size.
 
     Photos whose long edge is larger than ``long_edge_px`` are reduced for detection; keypoints are always given in
@@ -77,7 +77,7 @@ class ExtractConfig(_Section):
         self._require("edge_threshold", low=1)
 
 
-class ShortlistConfig(_Section):
+class ShortlistConfig(_Section, frozen=True):
     """Which pairs are tried: all of them up to a size, above it a union of three retrievers."""
 
     exhaustive_up_to: int = 200
@@ -99,7 +99,7 @@ class ShortlistConfig(_Section):
             raise ValueError(f"partners_floor ({self.partners_floor}) must not exceed partners_cap")
 
 
-class MatchConfig(_Section):
+class MatchConfig(_Section, frozen=True):
     """Putative matches of a pair.
 
     The coarse pass matches only the ``coarse_keypoints`` largest keypoints of both images and drops the pair when
@@ -119,7 +119,7 @@ class MatchConfig(_Section):
         self._require("coarse_min_matches", low=0)
 
 
-class VerifyConfig(_Section):
+class VerifyConfig(_Section, frozen=True):
     """Two-view geometry by RANSAC, and the number of inliers that counts as evidence.
 
     ``min_inliers = 0`` takes the matcher's own acceptance level, measured on pairs of unrelated photos.
@@ -141,7 +141,7 @@ class VerifyConfig(_Section):
         self._require("min_inlier_ratio", low=0.0, high=1.0)
 
 
-class SplitConfig(_Section):
+class SplitConfig(_Section, frozen=True):
     """View graph → scenes: components, cut where a few weak pairs hold two strong groups together."""
 
     min_scene_images: int = 3
@@ -153,7 +153,7 @@ class SplitConfig(_Section):
         self._require("bridge_inliers", low=0)
 
 
-class ReconstructConfig(_Section):
+class ReconstructConfig(_Section, frozen=True):
     """COLMAP mapping of one scene."""
 
     mapper: Literal["incremental", "global"] = "incremental"
@@ -176,7 +176,7 @@ class ReconstructConfig(_Section):
         self._require("threads", low=0)
 
 
-class CloudConfig(_Section):
+class CloudConfig(_Section, frozen=True):
     """Cleaning and thinning of a sparse point cloud."""
 
     outlier_neighbours: int = 20
@@ -192,7 +192,7 @@ class CloudConfig(_Section):
         self._require("min_observations", low=2)
 
 
-class ExecutionConfig(_Section):
+class ExecutionConfig(_Section, frozen=True):
     """How work is cut and placed. Nothing in here changes a result, so nothing in here is part of a cache key."""
 
     images_per_extract_task: int = 8
@@ -205,7 +205,7 @@ class ExecutionConfig(_Section):
         self._require("mapping_slots", low=0)
 
 
-class PipelineConfig(_Section):
+class PipelineConfig(_Section, frozen=True):
     """Everything a run can be told."""
 
     ingest: IngestConfig = IngestConfig()

@@ -48,6 +48,8 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     orientation: int = 1
     exif: Exif = Exif()
+    focal_prior_px: float | None = None
+    """Focal length in pixels as far as EXIF tells it."""
     stats: ImageStats | None = None
 
 

@@ -1,0 +1,122 @@
+"""Matched pairs, kept by the content of both photos, their cameras and every setting that decides a match."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from reconflow.config import MatchConfig, VerifyConfig
+from reconflow.core.cameras import Camera
+from reconflow.core.images import ImageRecord
+from reconflow.core.matches import Matches, PairSummary, TwoViewGeometry
+from reconflow.store.keys import fingerprint
+from reconflow.store.packs import Item, ItemRef, Packs, read_items
+from reconflow.store.root import SCHEMA, Root
+
+_FIELDS = ("matches", "inliers", "fundamental", "essential", "homography")
+
+
+class StoredPair(msgspec.Struct, frozen=True):
+    """A pair's place and what it came to."""
+
+    ref: ItemRef
+    putative: int
+    inliers: int
+    configuration: str
+    verified: bool
+    reason: str
+
+    def summary(self, first: str, second: str) -> PairSummary:
+        """Return the summary under the names the two photos have in a run."""
+        return PairSummary(
+            first=first,
+            second=second,
+            putative=self.putative,
+            inliers=self.inliers,
+            configuration=self.configuration,
+            verified=self.verified,
+            reason=self.reason,
+        )
+
+
+class MatchedPair(msgspec.Struct, frozen=True):
+    """A pair's result on its way into the store."""
+
+    key: str
+    matches: Matches
+    geometry: TwoViewGeometry
+    reason: str
+    """Why it is no evidence of a common scene; empty where it is."""
+
+
+def geometries_namespace(match: MatchConfig, verify: VerifyConfig, *, features: str, weights_sha256: str) -> str:
+    """Return the fingerprint of everything but the two photos and cameras that decides a pair."""
+    return fingerprint("geometries", SCHEMA, match, verify, features, weights_sha256)
+
+
+def pair_key(first: ImageRecord, second: ImageRecord, cameras: tuple[Camera, Camera]) -> str:
+    """Return the key of a pair within its namespace."""
+    return fingerprint(first.sha256, cameras[0], second.sha256, cameras[1])[:32]
+
+
+class GeometryStore:
+    """Pairs matched and verified with one configuration, below one root."""
+
+    def __init__(self, root: Root, namespace: str):
+        self._packs = Packs(root, f"geometries/{namespace[:32]}")
+
+    def write(self, pairs: Sequence[MatchedPair]) -> dict[str, StoredPair]:
+        """Publish one pack and return what stands where, by pair key."""
+        items = [_to_item(pair) for pair in pairs]
+        refs = self._packs.write(items)
+        return {item.key: _stored(ref, dict(item.record)) for item, ref in zip(items, refs, strict=True)}
+
+    def index(self) -> dict[str, StoredPair]:
+        """Return all stored pairs, by pair key."""
+        return {key: _stored(ref, record) for key, (ref, record) in self._packs.index().items()}
+
+
+def read_geometries(root: Root, refs: Iterable[ItemRef]) -> dict[ItemRef, tuple[Matches, TwoViewGeometry]]:
+    """Return the putative matches and the geometry of each pair at ``refs``."""
+    found: dict[ItemRef, tuple[Matches, TwoViewGeometry]] = {}
+    for ref, (arrays, record) in read_items(root, refs, _FIELDS).items():
+        geometry = TwoViewGeometry(
+            configuration=record["configuration"],
+            inliers=arrays["inliers"],
+            fundamental=arrays["fundamental"][0],
+            essential=arrays["essential"][0],
+            homography=arrays["homography"][0],
+            triangulation_angle_deg=record["triangulation_angle_deg"],
+        )
+        found[ref] = Matches(arrays["matches"]), geometry
+    return found
+
+
+def _to_item(pair: MatchedPair) -> Item:
+    g = pair.geometry
+    arrays = {
+        "matches": pair.matches.indices,
+        "inliers": g.inliers,
+        "fundamental": g.fundamental[np.newaxis],
+        "essential": g.essential[np.newaxis],
+        "homography": g.homography[np.newaxis],
+    }
+    record = {
+        "putative": len(pair.matches),
+        "inliers": len(g),
+        "configuration": g.configuration,
+        "triangulation_angle_deg": g.triangulation_angle_deg,
+        "reason": pair.reason,
+    }
+    return Item(pair.key, arrays, record)
+
+
+def _stored(ref: ItemRef, record: dict[str, object]) -> StoredPair:
+    return StoredPair(
+        ref=ref,
+        putative=int(str(record["putative"])),
+        inliers=int(str(record["inliers"])),
+        configuration=str(record["configuration"]),
+        verified=not record["reason"],
+        reason=str(record["reason"]),
+    )
