@@ -1,0 +1,35 @@
+"""The coarse pass: how many of the largest keypoints of two photos match, to drop hopeless pairs cheaply."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reconflow.config import MatchConfig
+from reconflow.core.arrays import Array
+from reconflow.core.features import Features
+from reconflow.core.pairs import Pair
+from reconflow.nets.nearest import is_mutual, nearest_two
+
+
+def coarse_counts(features: Sequence[Features], pairs: Sequence[Pair], *, config: MatchConfig) -> list[int]:
+    """Count for each pair of indices into ``features`` the mutual nearest neighbours that pass ``coarse_ratio``.
+
+    Only the ``coarse_keypoints`` largest keypoints of each photo take part: they are seen from far and near.
+    """
+    largest: dict[int, Array] = {}
+    for i in sorted({i for pair in pairs for i in pair}):
+        largest[i] = _largest(features[i], config.coarse_keypoints)
+    return [_count(largest[i], largest[j], config.coarse_ratio) for i, j in pairs]
+
+
+def _largest(features: Features, count: int) -> Array:
+    order = np.argsort(-features.scales, kind="stable")[:count]
+    return features.descriptors[order].astype(np.float32)
+
+
+def _count(a: Array, b: Array, ratio: float) -> int:
+    if len(a) == 0 or len(b) == 0:
+        return 0
+    nearest = nearest_two(a, b)
+    rows = np.flatnonzero(nearest.ratio() <= ratio)
+    return int(is_mutual(nearest, rows, a, b).sum())

@@ -1,0 +1,98 @@
+"""SIFT features with OpenCV, described as RootSIFT.
+
+Lowe, "Distinctive image features from scale-invariant keypoints", IJCV 2004; Arandjelović and Zisserman, "Three things
+everyone should know to improve object retrieval", CVPR 2012.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from reconflow.config import ExtractConfig
+from reconflow.core.arrays import Array
+from reconflow.core.features import Features
+from reconflow.nets.threads import opencv_on_one_thread
+
+_LAYERS = 3
+_WIDTH = 128
+_SMALLEST_SIDE_PX = 12
+"""Below it OpenCV has no octave to search."""
+
+
+@dataclass(frozen=True)
+class Sift:
+    """OpenCV's SIFT: the strongest keypoints, RootSIFT descriptors as uint8.
+
+    A place with several dominant orientations gives several keypoints that share their coordinates.
+    ``contrast_threshold`` is the smallest difference of Gaussians, for grey values from 0 to 1, as in COLMAP.
+    """
+
+    name: str = "sift"
+    weights_sha256: str = ""
+
+    def extract(self, image: Array, *, config: ExtractConfig) -> Features:
+        """Return the strongest keypoints of ``image``, an (H, W, 3) uint8 RGB raster, in that raster's pixels."""
+        height, width = image.shape[:2]
+        grey = _reduced(image, config.long_edge_px)
+        if min(grey.shape) < _SMALLEST_SIDE_PX:
+            return _features(np.zeros((0, 5), np.float32), np.zeros((0, _WIDTH), np.uint8), image)
+        detector = cv2.SIFT.create(
+            nfeatures=config.max_keypoints,
+            nOctaveLayers=_LAYERS,
+            contrastThreshold=config.contrast_threshold * _LAYERS,
+            edgeThreshold=config.edge_threshold,
+            enable_precise_upscale=True,
+        )
+        with opencv_on_one_thread():
+            found, raw = detector.detectAndCompute(grey, None)
+        if not found:
+            return _features(np.zeros((0, 5), np.float32), np.zeros((0, _WIDTH), np.uint8), image)
+        table = np.array([(*k.pt, k.size, k.angle, k.response) for k in found], np.float32)
+        x, y, size, angle, response = table.T
+        order = np.lexsort((angle, x, y, -size, -response))[: config.max_keypoints]
+        table = table[order]
+        # OpenCV puts the centre of the top-left pixel at (0, 0), and calls the diameter the size.
+        shrink = np.array([width / grey.shape[1], height / grey.shape[0]], np.float32)
+        table[:, :2] = (table[:, :2] + 0.5) * shrink
+        table[:, 2] *= 0.5 * float(np.sqrt(shrink.prod()))
+        return _features(table, root_sift(raw[order]), image)
+
+
+def root_sift(descriptors: Array) -> Array:
+    """Return (N, 128) non-negative descriptors as uint8 RootSIFT: the square roots of shares of one, times 512.
+
+    >>> root_sift(np.array([[4.0, 0.0, 12.0, 0.0]]))
+    array([[255,   0, 255,   0]], dtype=uint8)
+    """
+    total = np.maximum(descriptors.sum(axis=1, keepdims=True), np.float32(1e-12))
+    roots = np.sqrt(descriptors / total)
+    return np.clip(np.rint(512.0 * roots), 0, 255).astype(np.uint8)
+
+
+def _reduced(image: Array, long_edge_px: int) -> Array:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    height, width = grey.shape
+    if max(height, width) <= long_edge_px:
+        return grey
+    ratio = long_edge_px / max(height, width)
+    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    with opencv_on_one_thread():
+        return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+
+
+def _features(table: Array, descriptors: Array, image: Array) -> Features:
+    """Pack rows of x, y, scale, angle in degrees and response."""
+    height, width = image.shape[:2]
+    x, y = table[:, 0], table[:, 1]
+    columns = np.clip(x.astype(np.int32), 0, width - 1)
+    rows = np.clip(y.astype(np.int32), 0, height - 1)
+    return Features(
+        keypoints=table[:, :2],
+        scales=table[:, 2],
+        orientations=np.deg2rad(table[:, 3]),
+        scores=table[:, 4],
+        descriptors=descriptors,
+        colors=image[rows, columns],
+        image_size=(width, height),
+    )
