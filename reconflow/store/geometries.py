@@ -1,5 +1,6 @@
 """Matched pairs, kept by the content of both photos, their cameras and every setting that decides a match."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -54,9 +55,14 @@ def geometries_namespace(match: MatchConfig, verify: VerifyConfig, *, features: 
     return fingerprint("geometries", SCHEMA, match, verify, features, weights_sha256)
 
 
-def pair_key(first: ImageRecord, second: ImageRecord, cameras: tuple[Camera, Camera]) -> str:
-    """Return the key of a pair within its namespace."""
-    return fingerprint(first.sha256, cameras[0], second.sha256, cameras[1])[:32]
+def view_key(record: ImageRecord, camera: Camera) -> str:
+    """Return the part of a pair's key that one photo brings: its content and its camera."""
+    return fingerprint(record.sha256, camera)
+
+
+def pair_key(first: str, second: str) -> str:
+    """Return the key, within its namespace, of a pair by the view keys of both photos."""
+    return hashlib.sha256((first + second).encode()).hexdigest()[:32]
 
 
 class GeometryStore:

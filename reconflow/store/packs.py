@@ -133,14 +133,12 @@ def _write_group(path: Path, items: Sequence[Item]) -> None:
 
 @contextmanager
 def _opened(root: Root, pack: str) -> Generator[zarr.Group]:
-    try:
-        with ZipStore(root.local(pack), mode="r") as store:
-            group = zarr.open_group(store, mode="r")
-            schema = group.attrs.get("schema")
-            if schema != SCHEMA:
-                raise StoreError(f"the pack {pack} has schema {schema!r} and this reconflow reads {SCHEMA}")
-            yield group
-    except (OSError, zipfile.BadZipFile) as error:
-        raise StoreError(
-            f"the pack {pack} at {root.url} cannot be read ({error}); delete it to make it anew"
-        ) from error
+    path = root.local(pack)
+    if not zipfile.is_zipfile(path):
+        raise StoreError(f"the pack {path} is missing or damaged; delete it, and what it held is made anew")
+    with ZipStore(path, mode="r") as store:
+        group = zarr.open_group(store, mode="r")
+        schema = group.attrs.get("schema")
+        if schema != SCHEMA:
+            raise StoreError(f"the pack {path} has schema {schema!r} and this reconflow reads {SCHEMA}")
+        yield group

@@ -26,7 +26,8 @@ def publishing(path: str | os.PathLike[str]) -> Generator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        _sync(partial)
+        for item in [partial, *partial.rglob("*")]:
+            _sync(item)
         _rename(partial, path)
         _sync(path.parent)
     except PermissionError as error:
@@ -55,12 +56,11 @@ def _rename(partial: Path, path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    for item in [path, *path.rglob("*")] if path.is_dir() else [path]:
-        descriptor = os.open(item, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -1,0 +1,64 @@
+"""``reconflow doctor``: is everything here that a run needs?"""
+
+import argparse
+import importlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from reconflow.pipeline.cluster import available_cores, visible_gpus
+
+_LIBRARIES = "apt-get install libusb-1.0-0 libgl1 libegl1 libx11-6 libidn2-0 libgomp1"
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "doctor", help="check this machine", description="Check that everything a run needs is here; changes nothing."
+    )
+    parser.set_defaults(command=execute)
+    return parser
+
+
+def execute(_: argparse.Namespace) -> int:
+    """Print a line per check; the exit code is 1 when a needed one fails."""
+    console = Console()
+    checks: list[tuple[str, Callable[[], str], bool]] = [
+        ("Python", lambda: sys.version.split()[0], True),
+        ("COLMAP (pycolmap)", lambda: _version("pycolmap"), True),
+        ("OpenCV", lambda: _version("cv2"), True),
+        ("faiss", lambda: _version("faiss"), True),
+        ("Zarr", lambda: _version("zarr"), True),
+        ("Dask", lambda: _version("distributed"), True),
+        ("Open3D", _open3d, True),
+        ("torch (learned models)", lambda: _version("torch"), False),
+        ("GPUs through dask-cuda", lambda: str(visible_gpus() or "none: the CPU is used"), False),
+        ("cores", lambda: str(available_cores()), True),
+        ("free disk", lambda: f"{shutil.disk_usage(Path(tempfile.gettempdir())).free / 1e9:.0f} GB", True),
+    ]
+    failed = False
+    for name, check, needed in checks:
+        try:
+            found, mark = check(), "[green]✓[/]"
+        except (ImportError, OSError) as error:
+            found = str(error) if needed else "not installed: optional"
+            mark = "[red]✗[/]" if needed else "[dim]–[/]"
+            failed |= needed
+        console.print(f"{mark} {name:<24} {found}", highlight=False)
+    return int(failed)
+
+
+def _version(module: str) -> str:
+    return str(importlib.import_module(module).__version__)
+
+
+def _open3d() -> str:
+    try:
+        return _version("open3d")
+    except (ImportError, OSError) as error:
+        raise ImportError(f"{error}; on Debian or Ubuntu: {_LIBRARIES}") from error

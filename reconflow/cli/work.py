@@ -1,0 +1,35 @@
+"""``reconflow work ADDRESS``: workers of this machine for an existing scheduler."""
+
+import argparse
+import asyncio
+from typing import Any
+
+from rich.console import Console
+
+from reconflow.pipeline.cluster import available_cores, serve_workers
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "work",
+        help="lend this machine to a Dask scheduler",
+        description="Start worker processes for a scheduler (`dask scheduler` starts one). They see photos, results"
+        " and stores under the same paths as the machine that gives the work.",
+    )
+    parser.add_argument("address", metavar="ADDRESS", help="such as tcp://head:8786")
+    parser.add_argument("--workers", type=int, metavar="N", default=None, help="processes (default: one per core)")
+    parser.add_argument("--mapper", action="store_true", help="map scenes here too; at least one machine has to")
+    parser.set_defaults(command=execute)
+    return parser
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Work until interrupted or until the scheduler goes away."""
+    workers = arguments.workers if arguments.workers is not None else available_cores()
+    mapper_threads = available_cores() if arguments.mapper else 0
+    Console().print(
+        f"{workers} workers{' and a mapper' if mapper_threads else ''} for {arguments.address}; Ctrl-C ends them"
+    )
+    asyncio.run(serve_workers(arguments.address, workers=workers, mapper_threads=mapper_threads))
+    return 0

@@ -1,0 +1,226 @@
+"""The cluster a run works on: an existing scheduler, the GPUs of this machine, or its cores.
+
+Each kind of worker offers a resource of its own, so that a match task never lands on the mapper: ``CPU`` or ``GPU``
+for features and matches, ``MAPPER`` for COLMAP. ``MAPPER`` counts cores: a worker that offers 8 maps one scene with
+eight threads or four scenes with two each.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import dask.config
+import msgspec
+from distributed import Client, LocalCluster, Nanny, Worker
+from distributed.deploy.spec import SpecCluster
+from distributed.security import Security
+
+from reconflow.errors import ClusterError
+
+logger = logging.getLogger(__name__)
+
+COMPUTE = "CPU"
+GPU = "GPU"
+MAPPER = "MAPPER"
+
+_DASK = {
+    # A task that kills its worker is tried once more and then given up, instead of taking four workers down.
+    "distributed.scheduler.allowed-failures": 1,
+    "distributed.scheduler.worker-saturation": 1.0,
+    # Results are small records; arrays go through the store. Nothing needs to spill or to be copied about.
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.admin.large-graph-warning-threshold": "100MB",
+}
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the tasks of a run may go."""
+
+    compute: dict[str, float]
+    """Resource of one extract or match task; empty where the workers offer none and any of them will do."""
+    slots: int
+    """How many such tasks run at once."""
+    mapper: float
+    """MAPPER resource the best worker offers; 0 where none does and any worker will do."""
+    mapper_threads: int
+    """Cores to map one scene with when it has a worker for itself."""
+
+
+class _OwningClient(Client):
+    """A client that closes the cluster made for it."""
+
+    def close(self, *args: Any, **kwargs: Any) -> Any:
+        """Close the client, then its cluster."""
+        super().close(*args, **kwargs)
+        if self.cluster is not None:
+            self.cluster.close()
+
+
+def open_client(
+    address: str | None = None,
+    *,
+    workers: int | None = None,
+    gpus: Literal["auto"] | int = "auto",
+    mapper_threads: int | None = None,
+    dashboard: str | None = "127.0.0.1:0",
+    memory_limit: str | float = "auto",
+    security: Security | None = None,
+    timeout_s: float = 20.0,
+) -> Client:
+    """Return a client of a cluster that can run reconflow; closing it closes a cluster that was made for it.
+
+    Parameters
+    ----------
+    address : str, optional
+        An existing scheduler, such as ``tcp://host:8786``. Its workers are started with ``reconflow work ADDRESS``
+        or with ``dask worker ADDRESS --nthreads 1 --resources "CPU=1"`` (``MAPPER=1`` on one of them).
+    workers : int, optional
+        CPU worker processes of a local cluster; one per core by default.
+    gpus : "auto" or int
+        How many GPUs to use; ``auto`` takes all where dask-cuda is installed and finds some. 0 keeps to the CPU.
+    mapper_threads : int, optional
+        Cores that mapping may use; all by default.
+    dashboard : str, optional
+        Address of the dashboard of a local cluster; loopback and a free port by default, ``None`` for no dashboard.
+    memory_limit : str or float
+        Of each worker process, as Dask takes it.
+    security : Security, optional
+        TLS certificates for an existing scheduler.
+    timeout_s : float
+        How long to wait for an existing scheduler.
+
+    Raises
+    ------
+    ClusterError
+        If the scheduler does not answer.
+
+    """
+    dask.config.set(_DASK)
+    if address is not None:
+        return _connect(address, security, timeout_s)
+    cores = available_cores()
+    gpu_count = visible_gpus() if gpus == "auto" else gpus
+    options: dict[str, Any] = {
+        "threads_per_worker": 1,
+        "memory_limit": memory_limit,
+        "dashboard_address": dashboard,
+        "silence_logs": logging.ERROR,
+    }
+    cpu_workers = max(1, cores - gpu_count) if workers is None else workers
+    if gpu_count:
+        from dask_cuda import LocalCUDACluster  # pyright: ignore[reportMissingImports] - an extra
+
+        # LocalCUDACluster offers no resource of its own: without one, CPU tasks would land on GPU workers.
+        cluster: SpecCluster = LocalCUDACluster(n_workers=gpu_count, resources={GPU: 1}, **options)
+        for number in range(cpu_workers):
+            cluster.worker_spec[f"cpu-{number}"] = _cpu_worker(cluster, memory_limit)
+    else:
+        cluster = LocalCluster(
+            n_workers=cpu_workers, processes=True, resources={COMPUTE: 1}, host="127.0.0.1", **options
+        )
+    share = mapper_threads or cores
+    # Mapping itself runs in a subprocess, so its worker is a few threads of this process and costs no start-up.
+    cluster.worker_spec["mapper"] = {
+        "cls": Worker,
+        "options": {"nthreads": share, "resources": {MAPPER: share}, "memory_limit": 0, "dashboard": False},
+    }
+    cluster.scale(len(cluster.worker_spec))
+    client = _OwningClient(cluster)
+    client.wait_for_workers(len(cluster.worker_spec), timeout=60)
+    return client
+
+
+def placement(client: Client, *, timeout_s: float = 60.0) -> Placement:
+    """Return where tasks may go, waiting for workers that are still starting.
+
+    Raises
+    ------
+    ClusterError
+        If no worker comes, or none that offers what is needed: a task that nobody can take would wait for ever.
+
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        try:
+            return place(workers)
+        except ClusterError as error:
+            if time.monotonic() > deadline:
+                raise
+            logger.info("waiting for workers: %s", error)
+            time.sleep(0.5)
+
+
+def place(workers: Mapping[str, Mapping[str, Any]]) -> Placement:
+    """Return where tasks may go on ``workers``, the scheduler's description of each: resources and threads.
+
+    Workers that know none of reconflow's resources, such as those of a plain ``Client()`` in a notebook, take every
+    kind of task. As soon as one offers such a resource, all kinds must be offered.
+    """
+    if not workers:
+        raise ClusterError("no worker has joined the scheduler: start some with `reconflow work ADDRESS`")
+    offered = [(dict(w.get("resources") or {}), int(w["nthreads"])) for w in workers.values()]
+    if not any(set(resources) & {COMPUTE, GPU, MAPPER} for resources, _ in offered):
+        threads = [nthreads for _, nthreads in offered]
+        return Placement(compute={}, slots=sum(threads), mapper=0, mapper_threads=available_cores())
+    slots = sum(min(int(resources.get(COMPUTE, 0)), nthreads) for resources, nthreads in offered)
+    mapper = max(float(resources.get(MAPPER, 0)) for resources, _ in offered)
+    if not slots:
+        raise ClusterError("no worker offers CPU: start one with `reconflow work ADDRESS`")
+    if not mapper:
+        raise ClusterError("no worker offers MAPPER: start one with `reconflow work ADDRESS --mapper`")
+    return Placement(compute={COMPUTE: 1}, slots=slots, mapper=mapper, mapper_threads=math.floor(mapper))
+
+
+def available_cores() -> int:
+    """Return the cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def visible_gpus() -> int:
+    """Return how many GPUs dask-cuda can use here; 0 where it is not installed or finds no driver."""
+    try:
+        from dask_cuda.utils import get_n_gpus  # pyright: ignore[reportMissingImports] - an extra
+    except ImportError:
+        return 0
+    try:
+        return int(get_n_gpus())
+    except (OSError, RuntimeError, ValueError) as error:
+        logger.info("dask-cuda is installed, but finds no GPU: %s", error)
+        return 0
+
+
+def _connect(address: str, security: Security | None, timeout_s: float) -> Client:
+    try:
+        return Client(address, security=security, timeout=timeout_s)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(f"the scheduler at {address} cannot be reached: is it running?") from error
+
+
+def _cpu_worker(cluster: SpecCluster, memory_limit: str | float) -> dict[str, Any]:
+    options = {"nthreads": 1, "resources": {COMPUTE: 1}, "memory_limit": memory_limit, "silence_logs": logging.ERROR}
+    return {"cls": Nanny, "options": options}
+
+
+async def serve_workers(address: str, *, workers: int, mapper_threads: int) -> None:
+    """Join ``workers`` processes, and a mapper where it has threads, to a scheduler; return when it goes away.
+
+    Raises
+    ------
+    ClusterError
+        If the scheduler does not answer.
+
+    """
+    common: dict[str, Any] = {"nthreads": 1, "resources": {COMPUTE: 1}, "memory_limit": "auto"}
+    nannies = [Nanny(address, **common) for _ in range(workers)]
+    if mapper_threads:
+        nannies.append(Nanny(address, nthreads=mapper_threads, resources={MAPPER: mapper_threads}, memory_limit=0))
+    try:
+        await asyncio.wait_for(asyncio.gather(*nannies), timeout=60)
+    except (OSError, TimeoutError) as error:
+        raise ClusterError(f"the scheduler at {address} cannot be reached: is it running?") from error
+    await asyncio.gather(*(nanny.finished() for nanny in nannies))

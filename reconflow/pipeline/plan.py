@@ -1,0 +1,316 @@
+"""What is left to do: pure functions from records, settings and stored keys to tasks.
+
+Nothing here touches a disk or a cluster. Resuming a run is planning it again with more keys stored.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import TypeVar
+
+import msgspec
+
+from reconflow.config import CloudConfig, ReconstructConfig
+from reconflow.core.cameras import Camera
+from reconflow.core.images import ImageRecord
+from reconflow.core.pairs import Pair, tiles
+from reconflow.core.scenes import Scene
+from reconflow.stages.cameras import CameraRig
+from reconflow.store.geometries import StoredPair, pair_key, view_key
+from reconflow.store.keys import fingerprint
+from reconflow.store.packs import ItemRef
+from reconflow.store.root import SCHEMA
+
+T = TypeVar("T")
+
+_TASKS_PER_SLOT = 4
+"""Enough tasks per worker thread that a slow one at the end does not leave the others idle for long."""
+
+
+class IngestTask(msgspec.Struct, frozen=True):
+    """Files to read headers, hashes and statistics of."""
+
+    key: str
+    files: tuple[tuple[str, str], ...]
+    """Name in the run and path on disk."""
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def halves(self) -> tuple["IngestTask", ...]:
+        """Return the task in two, to find the item that kills its worker."""
+        return tuple(ingest_task(part) for part in _halves(self.files))
+
+
+class ExtractTask(msgspec.Struct, frozen=True):
+    """Photos to extract features of, into one pack."""
+
+    key: str
+    images: tuple[ImageRecord, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def halves(self) -> tuple["ExtractTask", ...]:
+        """Return the task in two, to find the item that kills its worker."""
+        return tuple(extract_task(part) for part in _halves(self.images))
+
+
+class TileImage(msgspec.Struct, frozen=True):
+    """A photo of a tile: where its features lie and what camera it starts with."""
+
+    name: str
+    ref: ItemRef
+    camera: Camera
+
+
+class TilePair(msgspec.Struct, frozen=True):
+    """A pair of a tile, by the position of both photos in the tile's list."""
+
+    key: str
+    first: int
+    second: int
+
+
+class MatchTask(msgspec.Struct, frozen=True):
+    """Pairs to match and verify, into one pack: a block of the pair matrix, each photo loaded once."""
+
+    key: str
+    images: tuple[TileImage, ...]
+    pairs: tuple[TilePair, ...]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def halves(self) -> tuple["MatchTask", ...]:
+        """Return the task in two, to find the pair that kills its worker."""
+        return tuple(match_task(self.images, part) for part in _halves(self.pairs))
+
+
+class MappingPair(msgspec.Struct, frozen=True):
+    """A verified pair of a scene, by the position of both photos in the scene's list."""
+
+    first: int
+    second: int
+    ref: ItemRef
+
+
+class MappingTask(msgspec.Struct, frozen=True):
+    """A scene to map, with all that decides its models in the key."""
+
+    key: str
+    scene: int
+    images: tuple[TileImage, ...]
+    camera_of: tuple[int, ...]
+    """For each image the number of its camera: images of equal number share intrinsics."""
+    pairs: tuple[MappingPair, ...]
+    config: ReconstructConfig
+    threads: int
+    folder: str
+    """Where the models go."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def halves(self) -> tuple["MappingTask", ...]:
+        """A scene cannot be halved."""
+        return ()
+
+
+class RetrieveTask(msgspec.Struct, frozen=True):
+    """All photos of a set too large to try every pair, to be ranked by appearance."""
+
+    key: str
+    refs: tuple[ItemRef, ...]
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+    def halves(self) -> tuple["RetrieveTask", ...]:
+        """A ranking needs all photos."""
+        return ()
+
+
+class CloudTask(msgspec.Struct, frozen=True):
+    """A model to write clouds of: raw and decimated."""
+
+    key: str
+    name: str
+    model_folder: str
+    folder: str
+    """Where both PLY files go."""
+    config: CloudConfig
+
+    def __len__(self) -> int:
+        return 1
+
+    def halves(self) -> tuple["CloudTask", ...]:
+        """A model cannot be halved."""
+        return ()
+
+
+def plan_ingest(files: Sequence[tuple[str, PurePath]], *, slots: int) -> list[IngestTask]:
+    """Return tasks that read all ``files``."""
+    batch = _batch(len(files), slots, at_most=64)
+    return [ingest_task(part) for part in _batches([(name, str(path)) for name, path in files], batch)]
+
+
+def plan_extract(
+    records: Sequence[ImageRecord], *, stored: Mapping[str, ItemRef], at_most: int, slots: int
+) -> list[ExtractTask]:
+    """Return tasks for the photos whose features are not stored; photos of equal content are extracted once."""
+    missing = {record.sha256: record for record in reversed(records) if record.sha256 not in stored}
+    todo = sorted(missing.values(), key=lambda record: record.name)
+    return [extract_task(part) for part in _batches(todo, _batch(len(todo), slots, at_most=at_most))]
+
+
+def plan_matches(
+    pairs: Iterable[Pair],
+    *,
+    images: Sequence[TileImage],
+    keys: Sequence[str],
+    stored: Mapping[str, StoredPair],
+    images_per_side: int,
+    slots: int,
+) -> list[MatchTask]:
+    """Return tiles of the pairs that are not stored.
+
+    Parameters
+    ----------
+    pairs : iterable of (int, int)
+        What to match, as indices into ``images``.
+    images : sequence of TileImage
+        All photos with features, sorted by name.
+    keys : sequence of str
+        The view key of each of them.
+    stored : mapping
+        Pair key → stored pair, in the namespace of the run's settings.
+    images_per_side : int
+        Largest tile; small sets are cut smaller, so that every slot has work.
+    slots : int
+        Worker threads.
+
+    """
+    todo = {pair: key for pair in pairs if (key := pair_key(keys[pair[0]], keys[pair[1]])) not in stored}
+    wanted_pairs = max(1, math.ceil(len(todo) / (_TASKS_PER_SLOT * max(1, slots))))
+    side = min(images_per_side, max(2, round(math.sqrt(wanted_pairs))))
+    tasks: list[MatchTask] = []
+    for tile in tiles(todo, side):
+        members = sorted({index for pair in tile for index in pair})
+        place = {index: position for position, index in enumerate(members)}
+        tile_pairs = [TilePair(todo[i, j], place[i], place[j]) for i, j in tile]
+        tasks.append(match_task([images[index] for index in members], tile_pairs))
+    return tasks
+
+
+def view_keys(records: Sequence[ImageRecord], rig: CameraRig) -> list[str]:
+    """Return the view key of each photo: its content and its camera."""
+    return [view_key(record, rig.camera(record.name)) for record in records]
+
+
+def plan_mapping(
+    scenes: Sequence[Scene],
+    *,
+    images: Mapping[str, TileImage],
+    camera_of: Mapping[str, int],
+    pairs: Iterable[tuple[str, str, ItemRef, str]],
+    namespace: str,
+    config: ReconstructConfig,
+    threads: int,
+    folder: PurePath,
+) -> list[MappingTask]:
+    """Return one task per scene.
+
+    ``namespace`` is that of the pairs: with the pair keys it stands for every setting before mapping.
+
+    ``pairs`` gives both names, the place in the store and the pair key of every verified pair; those that join two
+    scenes are left out.
+    """
+    scene_of = {name: scene.id for scene in scenes for name in scene.images}
+    inside: dict[int, list[tuple[str, str, ItemRef, str]]] = {scene.id: [] for scene in scenes}
+    for pair in sorted(pairs):
+        number = scene_of.get(pair[0])
+        if number is not None and number == scene_of.get(pair[1]):
+            inside[number].append(pair)
+    return [
+        _mapping_task(
+            scene,
+            images,
+            camera_of,
+            inside[scene.id],
+            namespace=namespace,
+            config=config,
+            threads=threads,
+            folder=folder,
+        )
+        for scene in scenes
+    ]
+
+
+def mapper_share(offered: float, scenes: int) -> int:
+    """Return how much of a worker's MAPPER resource one scene takes: all of it for one scene, less for several.
+
+    >>> mapper_share(8, 1), mapper_share(8, 3), mapper_share(2, 40), mapper_share(1, 1)
+    (8, 2, 1, 1)
+    """
+    return max(1, int(offered) // max(1, scenes))
+
+
+def ingest_task(files: Sequence[tuple[str, str]]) -> IngestTask:
+    """Return the task for ``files``."""
+    return IngestTask(fingerprint([list(file) for file in files])[:16], tuple(files))
+
+
+def extract_task(images: Sequence[ImageRecord]) -> ExtractTask:
+    """Return the task for ``images``."""
+    return ExtractTask(fingerprint([image.sha256 for image in images])[:16], tuple(images))
+
+
+def match_task(images: Sequence[TileImage], pairs: Sequence[TilePair]) -> MatchTask:
+    """Return the task for ``pairs``, dropping images that none of them names."""
+    used = sorted({index for pair in pairs for index in (pair.first, pair.second)})
+    place = {index: position for position, index in enumerate(used)}
+    kept = tuple(TilePair(pair.key, place[pair.first], place[pair.second]) for pair in pairs)
+    return MatchTask(fingerprint([pair.key for pair in kept])[:16], tuple(images[index] for index in used), kept)
+
+
+def _mapping_task(
+    scene: Scene,
+    images: Mapping[str, TileImage],
+    camera_of: Mapping[str, int],
+    pairs: Sequence[tuple[str, str, ItemRef, str]],
+    *,
+    namespace: str,
+    config: ReconstructConfig,
+    threads: int,
+    folder: PurePath,
+) -> MappingTask:
+    members = tuple(images[name] for name in scene.images)
+    place = {name: position for position, name in enumerate(scene.images)}
+    cameras = tuple(camera_of[name] for name in scene.images)
+    first_use: dict[int, int] = {}
+    sharing = [first_use.setdefault(camera, len(first_use)) for camera in cameras]
+    pair_keys = [pair[3] for pair in pairs]
+    key = fingerprint("models", SCHEMA, namespace, config, threads, list(scene.images), sharing, pair_keys)[:32]
+    return MappingTask(
+        key=key,
+        scene=scene.id,
+        images=members,
+        camera_of=cameras,
+        pairs=tuple(MappingPair(place[a], place[b], ref) for a, b, ref, _ in pairs),
+        config=config,
+        threads=threads,
+        folder=str(folder / key),
+    )
+
+
+def _batch(count: int, slots: int, *, at_most: int) -> int:
+    return max(1, min(at_most, math.ceil(count / (_TASKS_PER_SLOT * max(1, slots)))))
+
+
+def _batches(items: Sequence[T], size: int) -> list[tuple[T, ...]]:
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def _halves(items: Sequence[T]) -> list[tuple[T, ...]]:
+    return _batches(items, math.ceil(len(items) / 2)) if len(items) > 1 else []

@@ -1,0 +1,105 @@
+"""A run's events as progress bars, in a terminal and in a notebook."""
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+from reconflow.pipeline.events import Event, Notice, StageAdvanced, StageFinished, StageStarted
+
+_LABELS = {
+    "ingest": "Reading photos",
+    "extract": "Finding features",
+    "shortlist": "Choosing pairs",
+    "match": "Matching pairs",
+    "split": "Finding scenes",
+    "reconstruct": "Placing cameras",
+    "cloud": "Cleaning points",
+    "report": "Writing results",
+}
+_QUIET = frozenset({"shortlist", "split", "report"})
+"""Stages that take no time worth a bar unless the set is large."""
+
+
+class ProgressBars:
+    """Listens to a run and shows one bar per stage; use it as a context manager around the run.
+
+    >>> from reconflow.pipeline.events import StageStarted, StageFinished
+    >>> import io
+    >>> console = Console(file=io.StringIO(), width=80)
+    >>> with ProgressBars(console) as bars:
+    ...     bars(StageStarted(stage="extract", unit="photos", total=3, reused=1))
+    ...     bars(StageFinished(stage="extract", done=3, reused=1, failed=0, seconds=1.0))
+    >>> "Finding features" in console.file.getvalue()
+    True
+    """
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description:<16}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=console,
+        )
+        self._bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "ProgressBars":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, StageStarted):
+            note = f"{event.reused} reused" if event.reused else ""
+            self._bars[event.stage] = self._progress.add_task(
+                _LABELS.get(event.stage, event.stage),
+                total=event.total,
+                completed=event.reused,
+                note=note,
+                unit=event.unit,
+                visible=event.stage not in _QUIET or event.total > 200,
+            )
+        elif isinstance(event, StageAdvanced):
+            self._progress.update(self._bars[event.stage], completed=event.done)
+        elif isinstance(event, StageFinished):
+            notes = [f"{event.reused} reused"] if event.reused else []
+            notes += [f"[yellow]{event.failed} failed"] if event.failed else []
+            # A stage without units (no model to clean, say) still ends with a full bar.
+            self._progress.update(
+                self._bars[event.stage], completed=event.done or 1, total=event.done or 1, note=", ".join(notes)
+            )
+        else:
+            self._notice(event)
+
+    def _notice(self, event: Notice) -> None:
+        self._console.print(f"[yellow]![/] {escape(event.message)}", highlight=False)
+
+
+class _RateColumn(ProgressColumn):
+    """Units per second since the stage began, reused ones not counted by rich's own speed estimate."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "", style="dim")

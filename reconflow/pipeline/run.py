@@ -1,0 +1,369 @@
+"""A run from photos to models: asks the planner what is left, has it done, and keeps what came of it.
+
+The order is that of the stages. Everything heavy happens in tasks on workers; this process holds records, keys and
+verified pairs, never features.
+"""
+
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from distributed import Client
+
+from reconflow.config import PipelineConfig, config_to_tree
+from reconflow.core.images import ImageRecord, Unreadable
+from reconflow.core.pairs import Pair
+from reconflow.core.scenes import Split
+from reconflow.errors import StageError, TooFewImagesError
+from reconflow.pipeline import mapping, tasks
+from reconflow.pipeline.cloud import CloudOutcome, write_clouds
+from reconflow.pipeline.cluster import MAPPER, Placement, placement
+from reconflow.pipeline.control import RunLine
+from reconflow.pipeline.dispatch import Advanced, Died, Dispatcher, Done, Task
+from reconflow.pipeline.events import EventSink, Notice, StageAdvanced, StageFinished, StageStarted, ignore
+from reconflow.pipeline.outputs import MappedScene, RunFacts, write_outputs
+from reconflow.pipeline.pair_table import PairTable
+from reconflow.pipeline.photos import open_photos
+from reconflow.pipeline.plan import (
+    CloudTask,
+    MappingTask,
+    MatchTask,
+    RetrieveTask,
+    TileImage,
+    mapper_share,
+    plan_extract,
+    plan_ingest,
+    plan_mapping,
+    plan_matches,
+    view_keys,
+)
+from reconflow.pipeline.result import RunResult
+from reconflow.pipeline.versions import versions
+from reconflow.stages.cameras import CameraRig, assign_cameras
+from reconflow.stages.shortlist import needs_retrieval, shortlist_pairs
+from reconflow.stages.split import split_scenes
+from reconflow.store.features import FeatureStore, features_namespace
+from reconflow.store.geometries import GeometryStore, geometries_namespace
+from reconflow.store.packs import ItemRef
+from reconflow.store.root import Root, open_root
+from reconflow.store.run_folder import RunFolder, RunManifest
+
+logger = logging.getLogger(__name__)
+
+FEWEST_IMAGES = 3
+TaskT = TypeVar("TaskT", bound=Task)
+
+
+def run(
+    photos: Path,
+    out: Path,
+    *,
+    client: Client,
+    config: PipelineConfig,
+    dataset: str | None = None,
+    store: str | None = None,
+    on_event: EventSink = ignore,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> RunResult:
+    """Reconstruct a folder or ZIP of photos into the folder ``out``.
+
+    Parameters
+    ----------
+    photos, out : Path
+        Input, and where everything goes; both must be visible to all workers under the same path.
+    client : Client
+        From :func:`reconflow.pipeline.cluster.open_client`, or any Dask client.
+    config : PipelineConfig
+        All settings.
+    dataset : str, optional
+        First column of the submission; the input's name by default.
+    store : str, optional
+        Path or URL of a store shared between runs; a folder of ``out`` by default.
+    on_event : callable
+        Hears every event, in the caller's thread.
+    is_cancelled : callable
+        Asked twice a second; the run ends with :class:`Cancelled` once it says so.
+
+    Raises
+    ------
+    InputError
+        If the input is no folder or ZIP, or fewer than three photos can be read.
+    OutputError
+        If ``out`` cannot be written, or another run is writing to it.
+    ClusterError
+        If no worker offers what is needed, or the scheduler is lost.
+    Cancelled
+        If the run was cancelled. What is stored stays: the same call goes on from there.
+
+    """
+    with RunFolder(out) as folder:
+        files = open_photos(photos, unpack_to=folder.photos)
+        root = open_root(store or str(folder.default_store))
+        line = RunLine(uuid.uuid4().hex[:12])
+        with Dispatcher(client, line, is_cancelled=is_cancelled) as dispatcher:
+            work = _Run(folder, root, config, line, dispatcher, placement(client), on_event)
+            return work.reconstruct(files, dataset or photos.stem)
+
+
+class _Stage:
+    """Counts of a stage under way, told to the listener as they grow."""
+
+    def __init__(self, name: str, unit: str, total: int, reused: int, tell: EventSink):
+        self.name = name
+        self.total = total
+        self.reused = reused
+        self.done = reused
+        self.failed = 0
+        self._tell = tell
+        self._started = time.monotonic()
+        tell(StageStarted(stage=name, unit=unit, total=total, reused=reused))
+
+    def advance(self, fresh: int, detail: str = "") -> None:
+        """Say that ``fresh`` units beyond the reused ones are done; a smaller number than before is passed over."""
+        done = min(self.total, self.reused + fresh)
+        if done > self.done:
+            self.done = done
+            self._tell(StageAdvanced(stage=self.name, done=done, total=self.total, detail=detail))
+
+    def finish(self) -> float:
+        """Say that the stage is done and return its seconds."""
+        seconds = time.monotonic() - self._started
+        self._tell(
+            StageFinished(
+                stage=self.name, done=self.total, reused=self.reused, failed=self.failed, seconds=round(seconds, 3)
+            )
+        )
+        return seconds
+
+
+class _Run:
+    """One run's state as it goes from stage to stage."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        root: Root,
+        config: PipelineConfig,
+        line: RunLine,
+        dispatcher: Dispatcher,
+        where: Placement,
+        tell: EventSink,
+    ):
+        self.folder = folder
+        self.root = root
+        self.config = config
+        self.line = line
+        self.dispatcher = dispatcher
+        self.where = where
+        self.tell = tell
+        self.timings_s: dict[str, float] = {}
+        self.reused: dict[str, int] = {}
+        self.unreadable: list[Unreadable] = []
+        extractor = tasks.extractor(config.extract.extractor)
+        matcher = tasks.matcher(config.match.matcher)
+        features = features_namespace(config.extract, weights_sha256=extractor.weights_sha256)
+        geometries = geometries_namespace(
+            config.match, config.verify, features=features, weights_sha256=matcher.weights_sha256
+        )
+        self.context = tasks.RunContext(root.url, config, features, geometries, line)
+
+    def reconstruct(self, files: Sequence[tuple[str, Path]], dataset: str) -> RunResult:
+        """Go through all stages and return the result."""
+        records = self._ingest(files)
+        refs = self._extract(records)
+        records = [record for record in records if record.sha256 in refs]
+        self._require_enough(records)
+        rig = assign_cameras(records, config=self.config.ingest)
+        images = [TileImage(r.name, refs[r.sha256], rig.camera(r.name)) for r in records]
+        keys = view_keys(records, rig)
+        self._write_manifest(records, keys, dataset)
+        pairs = self._shortlist(records, refs)
+        table = self._match(pairs, images, keys)
+        summaries = table.summaries()
+        split = self._split(records, summaries)
+        scenes = self._reconstruct(split, rig, table)
+        clouds = self._clouds(scenes)
+        facts = RunFacts(
+            dataset=dataset,
+            records=tuple(records),
+            unreadable=tuple(self.unreadable),
+            pairs=tuple(summaries),
+            split=split,
+            scenes=tuple(scenes),
+            clouds=tuple(clouds),
+            timings_s=self.timings_s,
+            reused=self.reused,
+        )
+        with self._stage("report", unit="photos", total=len(records)) as stage:
+            result = write_outputs(facts, self.folder)
+            stage.advance(len(records))
+        return result
+
+    def _ingest(self, files: Sequence[tuple[str, Path]]) -> list[ImageRecord]:
+        work = plan_ingest(files, slots=self.where.slots)
+        records: list[ImageRecord] = []
+        with self._stage("ingest", unit="photos", total=len(files)) as stage:
+            for ended in self._do(work, tasks.ingest, stage, self.context):
+                if isinstance(ended, Died):
+                    self.unreadable += [Unreadable(name=name, reason=ended.reason) for name, _ in ended.task.files]
+                else:
+                    records += ended.outcome.records
+                    self.unreadable += ended.outcome.unreadable
+            stage.failed = len(self.unreadable)
+        for bad in sorted(self.unreadable, key=lambda u: u.name):
+            self.tell(Notice(stage="ingest", message=f"{bad.name} {bad.reason}"))
+        records.sort(key=lambda record: record.name)
+        self._require_enough(records)
+        return records
+
+    def _extract(self, records: Sequence[ImageRecord]) -> dict[str, ItemRef]:
+        refs = FeatureStore(self.root, self.context.features).index()
+        have = sum(record.sha256 in refs for record in records)
+        at_most = self.config.execution.images_per_extract_task
+        work = plan_extract(records, stored=refs, at_most=at_most, slots=self.where.slots)
+        with self._stage("extract", unit="photos", total=len(records), reused=have) as stage:
+            for ended in self._do(work, tasks.extract, stage, self.context):
+                if isinstance(ended, Died):
+                    failed = {image.name: ended.reason for image in ended.task.images}
+                else:
+                    refs.update(ended.outcome.refs)
+                    failed = ended.outcome.failed
+                stage.failed += len(failed)
+                for name, reason in failed.items():
+                    self.unreadable.append(Unreadable(name=name, reason=f"no features: {reason}"))
+                    self.tell(Notice(stage="extract", message=f"{name}: {reason}"))
+        return refs
+
+    def _shortlist(self, records: Sequence[ImageRecord], refs: dict[str, ItemRef]) -> list[Pair]:
+        retrieved: list[list[int]] = []
+        with self._stage("shortlist", unit="photos", total=len(records)) as stage:
+            if needs_retrieval(len(records), config=self.config.shortlist):
+                work = RetrieveTask("retrieve", tuple(refs[record.sha256] for record in records))
+                for ended in self._do([work], tasks.retrieve, stage, self.context):
+                    if isinstance(ended, Died):
+                        raise StageError(f"retrieval failed: {ended.reason}", stage="shortlist")
+                    retrieved = ended.outcome
+            pairs = shortlist_pairs(records, retrieved=retrieved, config=self.config.shortlist)
+            stage.advance(len(records))
+        return pairs
+
+    def _match(self, pairs: Sequence[Pair], images: Sequence[TileImage], keys: Sequence[str]) -> PairTable:
+        table = PairTable(pairs, images, keys, GeometryStore(self.root, self.context.geometries).index())
+        side = self.config.execution.images_per_tile
+        work: list[MatchTask] = plan_matches(
+            pairs, images=images, keys=keys, stored=table.stored, images_per_side=side, slots=self.where.slots
+        )
+        with self._stage("match", unit="pairs", total=len(pairs), reused=table.count_stored()) as stage:
+            for ended in self._do(work, tasks.match, stage, self.context):
+                if isinstance(ended, Died):
+                    table.failed.update({pair.key: ended.reason for pair in ended.task.pairs})
+                else:
+                    table.stored.update(ended.outcome.pairs)
+                    table.failed.update(ended.outcome.failed)
+            stage.failed = len(table.failed)
+        if table.failed:
+            reason = sorted(table.failed.values())[0]
+            self.tell(Notice(stage="match", message=f"{len(table.failed)} pairs failed, the first because {reason}"))
+        return table
+
+    def _split(self, records: Sequence[ImageRecord], pairs: Sequence[PairSummary]) -> Split:
+        with self._stage("split", unit="photos", total=len(records)) as stage:
+            split = split_scenes([record.name for record in records], pairs=pairs, config=self.config.split)
+            stage.advance(len(records))
+        return split
+
+    def _reconstruct(self, split: Split, rig: CameraRig, table: PairTable) -> list[MappedScene]:
+        config = self.config.reconstruct
+        share = mapper_share(self.where.mapper or 1, len(split.scenes))
+        threads = config.threads or (share if self.where.mapper > 1 else self.where.mapper_threads)
+        work = plan_mapping(
+            split.scenes,
+            images={image.name: image for image in table.images},
+            camera_of=rig.camera_of,
+            pairs=table.verified(),
+            namespace=self.context.geometries,
+            config=config,
+            threads=threads,
+            folder=self.folder.mappings,
+        )
+        have = sum(len(task) for task in work if Path(task.folder).exists())
+        todo = [task for task in work if not Path(task.folder).exists()]
+        resources = {MAPPER: float(share)} if self.where.mapper else {}
+        failed: dict[str, str] = {}
+        total = sum(len(task) for task in work)
+        with self._stage("reconstruct", unit="photos", total=total, reused=have) as stage:
+            for ended in self._do(todo, mapping.reconstruct, stage, self.root.url, self.line, resources=resources):
+                reason = ended.reason if isinstance(ended, Died) else ended.outcome.failure
+                if reason:
+                    failed[ended.task.key] = reason
+                    stage.failed += len(ended.task)
+                    self.tell(Notice(stage="reconstruct", message=f"scene {ended.task.scene}: {reason}"))
+        return [_mapped(task, failed.get(task.key, "")) for task in work]
+
+    def _clouds(self, scenes: Sequence[MappedScene]) -> list[CloudOutcome]:
+        config = self.config.cloud
+        work = [
+            CloudTask(key=name, name=name, model_folder=str(path), folder=str(self.folder.path), config=config)
+            for scene in scenes
+            for name, path in scene.models
+        ]
+        found: list[CloudOutcome] = []
+        with self._stage("cloud", unit="models", total=len(work)) as stage:
+            for ended in self._do(work, write_clouds, stage):
+                found.append(
+                    CloudOutcome(ended.task.name, 0, 0, ended.reason) if isinstance(ended, Died) else ended.outcome
+                )
+        for outcome in found:
+            if outcome.failure:
+                self.tell(Notice(stage="cloud", message=f"{outcome.name}: {outcome.failure}"))
+        return sorted(found, key=lambda outcome: outcome.name)
+
+    def _do(
+        self,
+        work: Sequence[TaskT],
+        body: Callable[..., Any],
+        stage: _Stage,
+        *arguments: Any,
+        resources: dict[str, float] | None = None,
+    ) -> Generator[Done[TaskT] | Died[TaskT]]:
+        where = self.where.compute if resources is None else resources
+        for step in self.dispatcher.run(work, body, stage=stage.name, resources=where, arguments=arguments):
+            if isinstance(step, Advanced):
+                stage.advance(step.done, step.detail)
+            else:
+                yield step
+
+    @contextlib.contextmanager
+    def _stage(self, name: str, *, unit: str, total: int, reused: int = 0) -> Generator[_Stage]:
+        stage = _Stage(name, unit, total, reused, self.tell)
+        yield stage
+        self.timings_s[name] = stage.finish()
+        self.reused[name] = reused
+
+    def _require_enough(self, records: Sequence[ImageRecord]) -> None:
+        if len(records) < FEWEST_IMAGES:
+            why = f"; {self.unreadable[0].name} {self.unreadable[0].reason}" if self.unreadable else ""
+            raise TooFewImagesError(
+                f"{len(records)} readable photos found, and a reconstruction needs at least {FEWEST_IMAGES}{why}"
+            )
+
+    def _write_manifest(self, records: Sequence[ImageRecord], keys: Sequence[str], dataset: str) -> None:
+        self.folder.write_records(records, keys)
+        manifest = RunManifest(url=self.root.url, features=self.context.features, geometries=self.context.geometries)
+        facts = {"dataset": dataset, "slots": self.where.slots, "mapper_threads": self.where.mapper_threads}
+        sections = {"run": facts, "versions": versions(), "config": config_to_tree(self.config)}
+        self.folder.write_manifest(manifest, sections=sections)
+
+
+def _mapped(task: MappingTask, failure: str) -> MappedScene:
+    if failure:
+        return MappedScene(task.scene, (), {image.name: failure for image in task.images})
+    summary = mapping.read_summary(Path(task.folder))
+    models = tuple(
+        (f"cluster{task.scene}_model{number}", Path(task.folder) / name) for number, name in enumerate(summary.models)
+    )
+    return MappedScene(task.scene, models, summary.unregistered)

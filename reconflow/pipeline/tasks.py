@@ -1,0 +1,199 @@
+"""Bodies of the tasks, run on workers.
+
+A body reads from and writes to the store and returns small records; it never raises for an item, but returns the
+item with the reason. This is one of the two files where ``except Exception`` may stand: whatever a photo or a pair
+does to a library must not take the rest of its tile along.
+"""
+
+import functools
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from reconflow.config import PipelineConfig
+from reconflow.core.features import Features
+from reconflow.core.images import ImageRecord, Unreadable
+from reconflow.core.matches import Matches, TwoViewGeometry
+from reconflow.errors import Cancelled, DependencyError, OutputError, ReconflowError, StoreError
+from reconflow.nets.coarse import coarse_counts
+from reconflow.nets.protocols import Extractor, Matcher
+from reconflow.nets.registry import create_extractor, create_matcher
+from reconflow.nets.vlad import rank_neighbours, train_vocabulary, vlad
+from reconflow.pipeline.control import RunLine, TaskControl
+from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask, RetrieveTask, TilePair
+from reconflow.stages.extract import extract_features
+from reconflow.stages.ingest import ingest_image, read_image
+from reconflow.stages.verify import is_evidence, verify_pair
+from reconflow.store.features import FeatureStore, read_features
+from reconflow.store.geometries import GeometryStore, MatchedPair, StoredPair
+from reconflow.store.packs import ItemRef
+from reconflow.store.root import open_root
+
+logger = logging.getLogger(__name__)
+
+_VOCABULARY_SAMPLE = 200_000
+_FATAL = (Cancelled, OutputError, StoreError, DependencyError)
+"""What concerns the run and not the item."""
+
+
+class RunContext(msgspec.Struct, frozen=True):
+    """What every task of a run is given besides its own work."""
+
+    store: str
+    config: PipelineConfig
+    features: str
+    """Namespace of the run's features."""
+    geometries: str
+    """Namespace of the run's pairs."""
+    line: RunLine
+
+
+class IngestOutcome(msgspec.Struct, frozen=True):
+    """Image records, and the files that are none."""
+
+    records: tuple[ImageRecord, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+class ExtractOutcome(msgspec.Struct, frozen=True):
+    """Where the features lie, by SHA-256, and what failed, by name."""
+
+    refs: dict[str, ItemRef]
+    failed: dict[str, str]
+    keypoints: int
+
+
+class MatchOutcome(msgspec.Struct, frozen=True):
+    """What the pairs came to, by pair key, and which failed."""
+
+    pairs: dict[str, StoredPair]
+    failed: dict[str, str]
+
+
+def ingest(task: IngestTask, context: RunContext) -> IngestOutcome:
+    """Read the record of every file."""
+    control = TaskControl(context.line, stage="ingest", task=task.key)
+    records: list[ImageRecord] = []
+    unreadable: list[Unreadable] = []
+    for done, (name, path) in enumerate(task.files):
+        control.check()
+        try:
+            found = ingest_image(name, Path(path), config=context.config.ingest)
+        except Exception as error:
+            logger.exception("ingest of %s failed", name)
+            found = Unreadable(name=name, reason=_reason(error))
+        (records if isinstance(found, ImageRecord) else unreadable).append(found)  # pyright: ignore
+        control.advance(done + 1, name)
+    return IngestOutcome(tuple(records), tuple(unreadable))
+
+
+def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
+    """Extract the features of a batch of photos into one pack."""
+    control = TaskControl(context.line, stage="extract", task=task.key)
+    config = context.config.extract
+    found: list[tuple[ImageRecord, Features]] = []
+    failed: dict[str, str] = {}
+    for done, record in enumerate(task.images):
+        control.check()
+        try:
+            image = read_image(record.path)
+            found.append((record, extract_features(image, config=config, extractor=extractor(config.extractor))))
+        except _FATAL:
+            raise
+        except Exception as error:
+            logger.exception("extraction from %s failed", record.name)
+            failed[record.name] = _reason(error)
+        control.advance(done + 1, record.name)
+    refs = FeatureStore(open_root(context.store), context.features).write(found)
+    return ExtractOutcome(refs, failed, sum(len(features) for _, features in found))
+
+
+def match(task: MatchTask, context: RunContext) -> MatchOutcome:
+    """Match and verify the pairs of a tile into one pack; hopeless pairs end after the coarse pass."""
+    control = TaskControl(context.line, stage="match", task=task.key)
+    root = open_root(context.store)
+    stored = read_features(root, {image.ref for image in task.images})
+    features = [stored[image.ref] for image in task.images]
+    counts = _coarse(features, task.pairs, context)
+    matched: list[MatchedPair] = []
+    failed: dict[str, str] = {}
+    for done, (pair, count) in enumerate(zip(task.pairs, counts, strict=True)):
+        control.check()
+        try:
+            matched.append(_match_pair(pair, count, features, task, context))
+        except _FATAL:
+            raise
+        except Exception as error:
+            names = f"{task.images[pair.first].name} and {task.images[pair.second].name}"
+            logger.exception("matching of %s failed", names)
+            failed[pair.key] = _reason(error)
+        control.advance(done + 1)
+    return MatchOutcome(GeometryStore(root, context.geometries).write(matched), failed)
+
+
+def retrieve(task: RetrieveTask, context: RunContext) -> list[list[int]]:
+    """Rank for every photo the others by appearance: a vocabulary is trained on the set itself."""
+    refs = task.refs
+    config = context.config.shortlist
+    root = open_root(context.store)
+    control = TaskControl(context.line, stage="shortlist", task=task.key)
+    rng = np.random.default_rng(config.seed)
+    share = max(16, _VOCABULARY_SAMPLE // max(1, len(refs)))
+    chosen = [refs[i] for i in sorted(rng.permutation(len(refs))[: _VOCABULARY_SAMPLE // 16])]
+    sample = [part.descriptors[:share] for part in _each(root, chosen)]
+    vocabulary = train_vocabulary(np.concatenate(sample), words=config.vlad_words, seed=config.seed)
+    vectors: list[np.ndarray] = []
+    for done, features in enumerate(_each(root, refs)):
+        control.check()
+        vectors.append(vlad(features.descriptors, vocabulary=vocabulary).astype(np.float16))
+        control.advance(done + 1)
+    count = max(config.retrieval_neighbours, config.partners_floor)
+    return rank_neighbours(vectors, count=count)
+
+
+@functools.cache
+def extractor(name: str) -> Extractor:
+    """Return this process's extractor of the name: models are loaded once per worker, never sent to it."""
+    return create_extractor(name)
+
+
+@functools.cache
+def matcher(name: str) -> Matcher:
+    """Return this process's matcher of the name."""
+    return create_matcher(name)
+
+
+def _coarse(features: list[Features], pairs: tuple[TilePair, ...], context: RunContext) -> list[int]:
+    config = context.config.match
+    if config.coarse_keypoints == 0:
+        return [config.coarse_min_matches] * len(pairs)
+    return coarse_counts(features, [(pair.first, pair.second) for pair in pairs], config=config)
+
+
+def _match_pair(
+    pair: TilePair, coarse: int, features: list[Features], task: MatchTask, context: RunContext
+) -> MatchedPair:
+    config = context.config
+    if coarse < config.match.coarse_min_matches:
+        reason = f"coarse pass: {coarse} matches, {config.match.coarse_min_matches} needed"
+        return MatchedPair(pair.key, Matches.none(), TwoViewGeometry.undefined(), reason)
+    a, b = features[pair.first], features[pair.second]
+    method = matcher(config.match.matcher)
+    matches = method.match(a, b, config=config.match)
+    cameras = (task.images[pair.first].camera, task.images[pair.second].camera)
+    geometry = verify_pair(matches, a, b, cameras=cameras, config=config.verify)
+    reason = is_evidence(geometry, len(matches), acceptance_inliers=method.acceptance_inliers, config=config.verify)
+    return MatchedPair(pair.key, matches, geometry, reason)
+
+
+def _each(root: object, refs: Iterable[ItemRef]) -> Iterable[Features]:
+    """Yield features one by one, so that memory does not grow with the set."""
+    for ref in refs:
+        yield read_features(root, [ref])[ref]  # pyright: ignore[reportArgumentType]
+
+
+def _reason(error: Exception) -> str:
+    return error.message if isinstance(error, ReconflowError) else f"{type(error).__name__}: {error}"
