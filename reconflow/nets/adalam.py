@@ -2,8 +2,8 @@
 
 Cavalli, Larsson, Oswald, Sattler and Pollefeys, "AdaLAM: Revisiting Handcrafted Outlier Detection", ECCV 2020. Seeds
 spread over the photo gather the putative matches around them that turn and scale alike; each neighbourhood votes for
-an affine map by RANSAC, and a match stays when too many agree too closely for chance. It keeps far more matches than the
-ratio test at the same precision, since a match may be ambiguous on its own and still fit its neighbours.
+an affine map by RANSAC, and a match stays when too many agree too closely for chance. It keeps far more matches than
+the ratio test at the same precision, since a match may be ambiguous on its own and still fit its neighbours.
 
 Three things differ from the paper: seeds are found per cell of a grid, all hypotheses of all neighbourhoods are scored
 by one matrix product, and the seed's own scale and rotation is the first hypothesis.

@@ -9,27 +9,43 @@ from reconflow.core.matches import Matches
 
 
 class Extractor(Protocol):
-    """Finds and describes keypoints in a photo."""
+    """Finds and describes keypoints in a photo; picklable, and safe to use from several threads."""
 
-    name: str
-    """The registry's name, such as ``sift``."""
-    weights_sha256: str
-    """Hash of the weights it runs with; empty where it has none. Part of every cache key."""
+    @property
+    def name(self) -> str:
+        """The registry's name, such as ``sift``."""
+        ...
+
+    @property
+    def weights_sha256(self) -> str:
+        """Hash of the weights it runs with; empty where it has none. Part of every cache key."""
+        ...
 
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
-        """Return the keypoints of ``image``, an (H, W, 3) uint8 RGB raster, in that raster's pixels."""
+        """Return the keypoints of ``image``, an (H, W, 3) uint8 RGB raster, in that raster's pixels.
+
+        At most ``config.max_keypoints``, the strongest first. A photo without texture has none; that is no error.
+        """
         ...
 
 
 class Matcher(Protocol):
-    """Finds putative matches between two feature sets."""
+    """Finds putative matches between two feature sets; picklable, and safe to use from several threads."""
 
-    name: str
-    """The registry's name, such as ``adalam``."""
-    weights_sha256: str
-    """Hash of the weights it runs with; empty where it has none."""
-    acceptance_inliers: int
-    """Fewest verified inliers that count as evidence: above what unrelated photos reach by chance."""
+    @property
+    def name(self) -> str:
+        """The registry's name, such as ``adalam``."""
+        ...
+
+    @property
+    def weights_sha256(self) -> str:
+        """Hash of the weights it runs with; empty where it has none."""
+        ...
+
+    @property
+    def acceptance_inliers(self) -> int:
+        """Fewest verified inliers that count as evidence: above what unrelated photos reach by chance."""
+        ...
 
     def match(self, a: Features, b: Features, *, config: MatchConfig) -> Matches:
         """Return one-to-one putative matches between ``a`` and ``b``, in the order of ``a``'s keypoints."""

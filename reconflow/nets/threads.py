@@ -1,11 +1,11 @@
-"""OpenCV on one thread: the pipeline works on one photo or pair per core, so a library's own threads only get in the way.
+"""OpenCV on one thread: work is spread over photos, so a library's own threads would only stand in each other's way.
 
-OpenCV's thread count belongs to the process and ignores ``OMP_NUM_THREADS``, which Dask sets to 1 on its workers; NumPy's
-BLAS reads that variable and needs nothing here.
+OpenCV's thread count belongs to the process and ignores ``OMP_NUM_THREADS``, which Dask sets to 1 on its workers.
+NumPy's BLAS reads that variable and needs nothing here.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import cv2
@@ -37,7 +37,7 @@ _SINGLE = _SingleThread()
 
 
 @contextmanager
-def opencv_on_one_thread() -> Iterator[None]:
+def opencv_on_one_thread() -> Generator[None]:
     """Keep OpenCV on the calling thread; what the process had set before is restored afterwards."""
     _SINGLE.enter()
     try:
