@@ -41,8 +41,12 @@ def recommendations(facts: Insights, graph: Graph) -> Iterator[str]:
             "Take photos of one textured place from many sides, each sharing at least two thirds of its view with"
             " the next, and move between shots instead of turning on the spot."
         )
-    yield from _joins(facts, graph)
+    joins = _joins(facts, graph)
+    for (first, second), text in joins.items():
+        yield f"Take more photos between {first} and {second}: they would join {text}."
     for link in facts.weak_links:
+        if (link.first, link.second) in joins:
+            continue
         hangs = f"{_count(link.severs, 'photo')} of cluster {link.cluster} {'hangs' if link.severs == 1 else 'hang'}"
         if link.only_link and link.severs > 1:
             yield f"Take more photos between {link.first} and {link.second}: {hangs} on this one pair."
@@ -51,11 +55,7 @@ def recommendations(facts: Insights, graph: Graph) -> Iterator[str]:
                 f"Take more photos between {link.first} and {link.second}: {hangs} on pairs with"
                 f" {_count(link.inliers, 'inlier')} or fewer."
             )
-    unplaced: dict[int | None, list[str]] = {}
-    for fate in facts.images:
-        if fate.status == "unregistered":
-            unplaced.setdefault(fate.cluster, []).append(fate.name)
-    for cluster, names in unplaced.items():
+    for cluster, names in _unplaced(facts).items():
         yield f"Take more photos around {_listed(names)}, which could not be placed in cluster {cluster}."
     alone = [fate.name for fate in facts.images if fate.status == "outlier"]
     if alone and facts.models:
@@ -65,8 +65,8 @@ def recommendations(facts: Insights, graph: Graph) -> Iterator[str]:
         )
 
 
-def _joins(facts: Insights, graph: Graph) -> Iterator[str]:
-    """Yield where to photograph to join the models that a scene fell into."""
+def _joins(facts: Insights, graph: Graph) -> dict[tuple[str, str], str]:
+    """Return the strongest pair between each two models that one scene fell into, with the models' names."""
     home = {fate.name: (fate.cluster, fate.model) for fate in facts.images if fate.model is not None}
     strongest: dict[tuple[str, str], tuple[int, str, str]] = {}
     for a in sorted(home.keys() & graph.keys()):
@@ -74,9 +74,16 @@ def _joins(facts: Insights, graph: Graph) -> Iterator[str]:
             (cluster, one), (other_cluster, other) = home[a], home[b]
             if cluster == other_cluster and one < other:
                 best = strongest.get((one, other), (0, "", ""))
-                strongest[one, other] = min(best, (-graph[a][b], a, b))
-    for (one, other), (_, a, b) in sorted(strongest.items()):
-        yield f"Take more photos between {a} and {b}: they would join {one} and {other}."
+                strongest[one, other] = min(best, (-graph[a][b], min(a, b), max(a, b)))
+    return {(a, b): f"{one} and {other}" for (one, other), (_, a, b) in sorted(strongest.items())}
+
+
+def _unplaced(facts: Insights) -> dict[int | None, list[str]]:
+    found: dict[int | None, list[str]] = {}
+    for fate in facts.images:
+        if fate.status == "unregistered":
+            found.setdefault(fate.cluster, []).append(fate.name)
+    return found
 
 
 def _count(number: int, noun: str, plural: str = "") -> str:
