@@ -44,7 +44,7 @@ def verdict(facts: Insights) -> str:
     """Return the run in a sentence or two."""
     if not facts.models:
         return (
-            f"None of {_photos(facts.n_readable)} could be placed: nothing matched well enough to build a model from."
+            f"None of {_photos(facts.n_readable)} could be placed; the reasons are below."
         )
     clusters = len({model.cluster for model in facts.models})
     where = "one cluster" if clusters == 1 else f"{clusters} clusters"
@@ -109,7 +109,7 @@ _VIEWER = """
  and minus zoom, N and P go from photo to photo, Enter looks through the camera, R resets."></canvas>
     <div class="chips over" id="scenes" role="group" aria-label="Cluster">CHIPS</div>
     <div class="over corner">
-      <label>Points <input type="range" id="point-size" min="0.4" max="4" step="0.1" value="1.4"></label>
+      <label>Points <input type="range" id="point-size" min="0.3" max="3" step="0.1" value="1"></label>
       <label class="tick"><input type="checkbox" id="show-cameras" checked> Cameras</label>
       <button type="button" id="reset">Reset view</button>
     </div>

@@ -17,6 +17,7 @@ from reconflow.stages.insights import insights
 
 HOSTILE = '<img src=x onerror="document.documentElement.dataset.pwned=1">.jpg'
 SCRIPT = "</script><script>document.documentElement.dataset.pwned=2</script>.jpg"
+STRAY = "<svg onload=document.documentElement.dataset.pwned=3>.jpg"
 QUOTES = 'it\'s "quoted" & ${title} $title \u202egpj.jpg'
 CAMERA = Camera(model="SIMPLE_RADIAL", width=1600, height=1200, params=(1500.0, 800.0, 600.0, 0.0))
 
@@ -128,6 +129,7 @@ def made_run(*, points_per_model=12_000, seed=0):
     lost = {"plaza/IMG_2090.jpg": "9 matches with registered photos, 15 needed"}
     outliers = {
         "cat.jpg": "no verified match with any photo",
+        STRAY: f"matches only {HOSTILE}: too few for a scene",
         "lunch_with_a_rather_long_file_name_that_goes_on.jpg": "no verified match with any photo",
         "street/blurred.jpg": "matches only street/DSC00704.JPG: too few for a scene",
     }
@@ -154,9 +156,7 @@ def made_run(*, points_per_model=12_000, seed=0):
         outliers=outliers,
         cut_bridges=(("plaza/IMG_2041.jpg", "street/DSC00701.JPG", 22),),
     )
-    pairs = made_pairs(
-        rng, readable, [around, detail, wall, small], [(around[3], detail[2], 34), (around[4], *lost, 18)]
-    )
+    pairs = made_pairs(rng, readable, [around, detail, wall, small], [(around[3], detail[2], 34), (HOSTILE, *lost, 18)])
     facts = insights(
         models,
         images=[

@@ -94,6 +94,7 @@ def test_the_page_loads_nothing_from_anywhere(text, page):
 def test_names_that_are_markup_stay_text(text, page):
     # Written here as a browser would find them: any element or handler beyond our own would show.
     assert [a for _, a in page.elements if any(name.startswith("on") for name in a)] == []
+    assert sum(tag == "svg" for tag, _ in page.elements) == 1  # the mark in the header
     assert [a for tag, a in page.elements if tag == "img" and "data-photo" not in a] == []
     assert sorted(page.scripts) == ["cloud-0", "cloud-1", "cloud-2", "cloud-3", "code", "report-data"]
     assert "<i>Old</i>" not in text
@@ -113,7 +114,7 @@ def test_every_file_of_the_input_has_exactly_one_row(page, finished):
 
 def test_every_lost_photo_stands_with_its_reason(page, finished):
     numbers = {fate.name: number for number, fate in enumerate(finished.insights.images)}
-    assert len(finished.insights.lost) == 5
+    assert len(finished.insights.lost) == 6
     for fate in finished.insights.lost:
         assert fate.reason in page.rows[numbers[fate.name]]
 
@@ -141,7 +142,7 @@ def test_the_matrix_orders_readable_photos_by_cluster_and_leaves_the_unreadable_
     clusters = [data["photos"][number]["cluster"] for number in data["order"]]
     known = [cluster for cluster in clusters if cluster is not None]
     assert known == sorted(known)
-    assert clusters == known + [None] * 3
+    assert clusters == known + [None] * 4
     assert len(set(data["order"])) == len(data["photos"]) - 1
 
 

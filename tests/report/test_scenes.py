@@ -70,6 +70,26 @@ def test_photos_in_portrait_orientation_do_not_tip_the_scene(finished):
         assert corners[1:3, 2].mean() > corners[3:5, 2].mean()
 
 
+def test_photos_that_all_look_the_same_way_stand_upright_too(finished):
+    model = finished.models[2]
+    axes = model.images["street/DSC00704.JPG"].cam_from_world.rotation
+    same = {
+        name: RegisteredImage(
+            name=name,
+            cam_from_world=Pose(axes, -axes @ image.cam_from_world.center_in_world),
+            camera_id=1,
+            observations=1,
+            mean_error_px=1,
+        )
+        for name, image in model.images.items()
+    }
+    values = (getattr(model, name) for name in ("points", "colors", "errors_px", "track_lengths"))
+    _, points, _, _ = shown(Model(model.name, same, {1: CAMERA}, *values))
+    # A wall that faces the viewer is wide and high but not deep.
+    width, depth, height = np.ptp(np.percentile(points, (4, 96), axis=0), axis=0)
+    assert depth < 0.2 * height < 0.2 * width
+
+
 def test_most_of_the_scene_lies_in_the_unit_ball_despite_stray_points(finished):
     model = finished.models[2]
     stray = np.vstack([model.points, model.points.mean(axis=0) + [[1e6, 0, 0], [0, 300, 0], [np.nan, 0, 0]]])

@@ -56,7 +56,7 @@ class PairMap {
 
   tone(i, j, inliers, style) {
     const [a, b] = [this.clusterOf(this.order[i]), this.clusterOf(this.order[j])];
-    const strength = 0.22 + 0.78 * (Math.log1p(inliers) / Math.log1p(this.strongest));
+    const strength = 0.2 + 0.8 * Math.sqrt(inliers / this.strongest);
     if (a === null || a !== b) return style.getPropertyValue("--map-stray");
     const [red, green, blue] = this.colorOf(a).map((value) => Math.round(value * 255));
     return `rgba(${red}, ${green}, ${blue}, ${strength.toFixed(2)})`;

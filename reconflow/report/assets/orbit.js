@@ -36,7 +36,7 @@ class OrbitCamera {
   // The pose that shows the unit ball in a window of the given width / height.
   home(aspect) {
     const half = Math.atan(Math.tan(FIELD_OF_VIEW / 2) * Math.min(1, aspect));
-    return { target: [0, 0, 0], distance: 0.74 / Math.sin(half), azimuth: -0.45, elevation: 0.3 };
+    return { target: [0, 0, 0], distance: 0.74 / Math.sin(half), azimuth: -0.38, elevation: 0.3 };
   }
 
   set(pose) {

@@ -140,13 +140,15 @@ function describe() {
 }
 
 function overview() {
-  const scene = viewer ? data.scenes[viewer.current] : data.scenes[0];
-  const shown = scene.count < scene.total ? `${scene.count.toLocaleString("en")} of ${scene.total.toLocaleString("en")}` : scene.count.toLocaleString("en");
+  const scene = data.scenes[viewer ? viewer.current : 0];
+  const total = scene.total.toLocaleString("en");
+  const points = viewer && scene.count < scene.total ? `${scene.count.toLocaleString("en")} of ${total}` : total;
+  const where = viewer ? "a camera in the view, or a photo in the table," : "a photo in the table";
   return [
     make("h3", { text: scene.label }),
     make("p", { className: "sub", text: scene.name }),
-    facts([["Photos", String(scene.cameras.length)], ["Points shown", shown]]),
-    make("p", { className: "sub", text: "Choose a camera in the view, or a photo in the table, to see its picture and its numbers." }),
+    facts([["Photos", String(scene.cameras.length)], [viewer ? "Points shown" : "Points", points]]),
+    make("p", { className: "sub", text: `Choose ${where} to see its picture and its numbers.` }),
     ...(viewer ? [action("Go through the photos", () => viewer.step(1), { class: "wide" })] : []),
   ];
 }

@@ -19,7 +19,7 @@ class Viewer {
     this.onSelect = onSelect;
     this.painter = new Painter(canvas);
     this.camera = new OrbitCamera(() => this.invalidate());
-    this.pointSize = 1.4;
+    this.pointSize = 1;
     this.showCameras = true;
     this.current = -1;
     this.selected = null;
@@ -53,6 +53,8 @@ class Viewer {
     const text = document.getElementById(`cloud-${this.current}`).textContent;
     const { positions, colors } = decodeCloud(text, scene.count);
     this.painter.setPoints(positions, colors);
+    // Few points lie far apart: larger ones let the surface be seen.
+    this.spacing = clamp(1.4 * (45000 / Math.max(1, scene.count)) ** 0.3, 1, 3.2);
     this.cameras = scene.cameras.map(([photo, ...values]) => ({
       photo,
       corners: [0, 3, 6, 9, 12].map((k) => values.slice(k, k + 3)),
@@ -146,7 +148,7 @@ class Viewer {
       this.painter.draw({
         transform: this.camera.matrix(this.aspect),
         distance: this.camera.distance,
-        pointSize: this.pointSize,
+        pointSize: this.pointSize * this.spacing,
         lineWidth: 1.5 * Math.min(2, devicePixelRatio || 1),
         background: BACKGROUND,
         showLines: this.showCameras,
