@@ -43,9 +43,7 @@ def color_class(cluster: int | None) -> str:
 def verdict(facts: Insights) -> str:
     """Return the run in a sentence or two."""
     if not facts.models:
-        return (
-            f"None of {_photos(facts.n_readable)} could be placed; the reasons are below."
-        )
+        return f"None of {_photos(facts.n_readable)} could be placed; the reasons are below."
     clusters = len({model.cluster for model in facts.models})
     where = "one cluster" if clusters == 1 else f"{clusters} clusters"
     if len(facts.models) > clusters:

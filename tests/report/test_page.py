@@ -13,7 +13,7 @@ from reconflow.report.html import write_report
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SWITCHES = (
     "--headless", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--virtual-time-budget=4000",
+    "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--virtual-time-budget=8000",
     "--window-size=1200,900", "--dump-dom",
 )  # fmt: skip
 
@@ -43,14 +43,16 @@ def browse(tmp_path):
         probe = (
             "const out = {};\n"
             "window.onerror = (message) => { out.error = message; };\n"
-            f"setTimeout(() => {{ {script}\n"
-            "setTimeout(() => { document.documentElement.dataset.out = JSON.stringify(out); }, 1200); }, 800);\n"
+            "const until = async (done) => { while (!done()) await new Promise((go) => setTimeout(go, 50)); };\n"
+            f"(async () => {{ {script}\n"
+            "document.documentElement.dataset.out = JSON.stringify(out); })();\n"
         )
         path.write_text(text[:end] + probe + text[end:], encoding="utf-8")
         command = [BROWSER, *SWITCHES, *switches, f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
         dom = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
         root = re.search(r"<html[^>]*>", dom).group()
         found = re.search(r'data-out="([^"]*)"', root)
+        assert found, "the page did not come to what the script waits for"
         return json.loads(unescape(found.group(1))), root
 
     return run
@@ -60,6 +62,7 @@ def test_the_view_is_drawn_and_hostile_names_do_nothing(finished, browse):
     out, root = browse(
         finished,
         """
+        await until(() => document.documentElement.dataset.view);
         const canvas = byId("view");
         viewer.painter.draw({ transform: viewer.camera.matrix(viewer.aspect), distance: viewer.camera.distance,
           pointSize: 1.4, lineWidth: 2, background: BACKGROUND, showLines: true });
@@ -116,20 +119,19 @@ def test_a_click_in_the_table_opens_the_photos_cluster_and_flies_to_its_camera(f
         f"""
         const photo = data.photos.findIndex((p) => p.name === {json.dumps(name)});
         document.querySelector(`tr[data-row="${{photo}}"] button`).click();
-        setTimeout(() => {{
-          const camera = viewer.cameras.find((c) => c.photo === photo);
-          out.scene = data.scenes[viewer.current].name;
-          out.away = Math.hypot(...subtract(viewer.camera.eye, camera.corners[0]));
-          out.ahead = dot(unit(subtract(viewer.camera.target, viewer.camera.eye)),
-            unit(subtract(mean(...camera.corners.slice(1)), camera.corners[0])));
-          out.picture = Boolean(viewer.painter.photo);
-        }}, 1000);
+        const camera = viewer.cameras.find((c) => c.photo === photo);
+        const away = () => Math.hypot(...subtract(viewer.camera.eye, camera.corners[0]));
+        await until(() => viewer.painter.photo && away() < 0.3);
+        out.scene = data.scenes[viewer.current].name;
+        out.ahead = dot(unit(subtract(viewer.camera.target, viewer.camera.eye)),
+          unit(subtract(mean(...camera.corners.slice(1)), camera.corners[0])));
         """,
+        # The browser's virtual clock and its frames do not keep step, so no glide: the view jumps, as it does for
+        # people who ask for that.
+        switches=("--force-prefers-reduced-motion",),
     )
     assert out["scene"] == "cluster1_model0"
-    assert out["away"] < 0.3
     assert out["ahead"] > 0.99
-    assert out["picture"]
 
 
 def test_the_table_sorts_filters_and_finds(finished, browse):
