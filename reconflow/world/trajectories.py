@@ -55,3 +55,26 @@ def arc_poses(
         roll = float(rng.normal(0, jitter * 50))
         poses.append(look_at(target + offset + shake[0], target + 0.5 * shake[1], roll_deg=roll))
     return poses
+
+
+def flight_poses(
+    count: int, *, height: float, spacing: float, pitch_deg: float, jitter: float, rng: np.random.Generator
+) -> list[Pose]:
+    """Return ``count`` poses of a survey flight to and fro over the origin, the nose always towards +y.
+
+    ``spacing`` lies between neighbours along and between strips, in world units like ``height`` and ``jitter``;
+    ``pitch_deg`` is how far the view dips below the horizon.
+    """
+    strips = max(1, round(np.sqrt(count / 2)))
+    lengths = [len(part) for part in np.array_split(np.arange(count), strips)]
+    poses: list[Pose] = []
+    dip = np.deg2rad(pitch_deg)
+    for strip, length in enumerate(lengths):
+        along = (np.arange(length) - (length - 1) / 2) * spacing
+        for step in along if strip % 2 == 0 else along[::-1]:
+            shake = rng.normal(0, jitter, (2, 3))
+            ahead = height / np.tan(dip)
+            center = np.array([(strip - (strips - 1) / 2) * spacing * 1.25, step - ahead, height]) + shake[0]
+            target = center + np.array([0.0, np.cos(dip), -np.sin(dip)]) * height + shake[1]
+            poses.append(look_at(center, target, roll_deg=float(rng.normal(0, 1.0))))
+    return poses
