@@ -17,14 +17,14 @@ from reconflow.config import MatchConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.core.matches import Matches
-from reconflow.nets.nearest import is_mutual, nearest_two
+from reconflow.nets.nearest import nearest_two, one_to_one
 
 _MAX_RATIO = 0.97
 """Putative matches more ambiguous than this hardly ever survive, and cost time."""
-_AREA_SHARE = 100.0
-"""A photo's area over the area of a seed's disc."""
+_DISC_SHARE = 100.0
+"""A photo's area over the area of the disc in which there is no second seed."""
 _REACH = 4.0
-"""Neighbourhood radius over the seed's disc's."""
+"""Radius of a neighbourhood over the radius of that disc."""
 _MAX_TURN_DEG = 30.0
 _MAX_SCALING = 1.5
 _HYPOTHESES = 64
@@ -32,7 +32,7 @@ _VOTERS = 128
 """Members that score hypotheses: the most distinctive ones of a neighbourhood."""
 _MIN_MEMBERS = 6
 _MIN_CONFIDENCE = 200.0
-"""How many times more inliers than evenly spread matches would give."""
+"""How many times more inliers there are within a residual than matches spread evenly over the disc would give."""
 _REFITS = 2
 _SEED = 4_211
 
@@ -53,12 +53,10 @@ class AdalamMatcher:
         ratio = nearest.ratio()
         rows = np.flatnonzero(ratio <= _MAX_RATIO)
         rows = rows[np.argsort(ratio[rows], kind="stable")]
-        seedable = np.zeros(len(rows), bool)
-        distinct = np.flatnonzero(ratio[rows] <= config.ratio)
-        seedable[distinct] = is_mutual(nearest, rows[distinct], a.descriptors, b.descriptors)
-        putative = Putative.of(a, b, rows, nearest.index[rows])
-        kept = consistent(putative, seedable)
-        return _one_to_one(np.column_stack([rows, nearest.index[rows]])[kept])
+        columns = nearest.index[rows]
+        seedable = nearest.mutual[rows] & (ratio[rows] <= config.ratio)
+        kept = consistent(Putative.of(a, b, rows, columns), seedable)
+        return one_to_one(a, b, np.column_stack([rows, columns])[kept])
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Putative:
     """N putative matches, the most distinctive first."""
 
     first: Array
-    """(N, 2) float32: pixels in the first photo, from its centre, over the radius of a seed's disc there."""
+    """(N, 2) float32: position in the first photo from its centre, over the radius of a neighbourhood there."""
     second: Array
     """(N, 2) float32: the same in the second photo."""
     turn: Array
@@ -108,18 +106,18 @@ def consistent(putative: Putative, seedable: Array) -> Array:
 
 def _local(features: Features, rows: Array) -> Array:
     width, height = features.image_size
-    radius = np.sqrt(width * height / (np.pi * _AREA_SHARE))
+    radius = _REACH * np.sqrt(width * height / (np.pi * _DISC_SHARE))
     centre = np.array([width / 2, height / 2], np.float32)
     return (features.keypoints[rows] - centre) / np.float32(radius)
 
 
 def _spread(points: Array, candidates: Array) -> Array:
-    """Return the candidates that are the first of their grid cell and within one radius of no earlier such one."""
-    cells = np.floor(points[candidates] * np.float32(np.sqrt(2))).astype(np.int64)
+    """Return the candidates that come first in their cell of a grid, and in the disc around them among such ones."""
+    cells = np.floor(points[candidates] * np.float32(_REACH * np.sqrt(2))).astype(np.int64)
     _, firsts = np.unique(cells[:, 0] * 65_536 + cells[:, 1], return_index=True)
     seeds = candidates[np.sort(firsts)]
     gaps = points[seeds, None] - points[None, seeds]
-    close = np.einsum("stk,stk->st", gaps, gaps) < 1
+    close = np.einsum("stk,stk->st", gaps, gaps) < 1 / _REACH**2
     return seeds[~np.tril(close, -1).any(axis=1)]
 
 
@@ -130,7 +128,7 @@ def _neighbourhoods(putative: Putative, seeds: Array) -> Array:
     near &= np.abs(putative.log_scaling - putative.log_scaling[seeds, None]) <= np.float32(np.log(_MAX_SCALING))
     for points in (putative.first, putative.second):
         square = np.einsum("nk,nk->n", points, points)
-        near &= points[seeds] @ points.T >= 0.5 * (square[seeds, None] + square - np.float32(_REACH**2))
+        near &= points[seeds] @ points.T >= 0.5 * (square[seeds, None] + square - np.float32(1))
     return near
 
 
@@ -187,7 +185,7 @@ def _inverse(matrices: Array) -> Array:
     """Invert (…, 2, 2) matrices; those of nearly dependent columns become zero."""
     a, b, c, d = (matrices[..., i, j] for i in (0, 1) for j in (0, 1))
     determinant = a * d - b * c
-    usable = np.abs(determinant) > 1e-4
+    usable = np.abs(determinant) > 1e-6
     factor = np.where(usable, 1 / np.where(usable, determinant, 1), 0)
     return np.stack([np.stack([d, -b], axis=-1), np.stack([-c, a], axis=-1)], axis=-2) * factor[..., None, None]
 
@@ -222,10 +220,3 @@ def _beyond_chance(x: Array, y: Array, valid: Array, maps: Array) -> Array:
     last = residuals.shape[1] - 1 - sure[:, ::-1].argmax(axis=1)
     limit = np.where(sure.any(axis=1), ordered[np.arange(len(ordered)), last], -1)
     return residuals <= limit[:, None]
-
-
-def _one_to_one(pairs: Array) -> Matches:
-    """Keep of the matches that share a keypoint of the second photo the most distinctive, which comes first."""
-    _, firsts = np.unique(pairs[:, 1], return_index=True)
-    pairs = pairs[firsts]
-    return Matches(pairs[np.argsort(pairs[:, 0])].astype(np.int32))

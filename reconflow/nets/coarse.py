@@ -8,7 +8,7 @@ from reconflow.config import MatchConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.core.pairs import Pair
-from reconflow.nets.nearest import is_mutual, nearest_two
+from reconflow.nets.nearest import nearest_two
 
 
 def coarse_counts(features: Sequence[Features], pairs: Sequence[Pair], *, config: MatchConfig) -> list[int]:
@@ -31,5 +31,4 @@ def _count(a: Array, b: Array, ratio: float) -> int:
     if len(a) == 0 or len(b) == 0:
         return 0
     nearest = nearest_two(a, b)
-    rows = np.flatnonzero(nearest.ratio() <= ratio)
-    return int(is_mutual(nearest, rows, a, b).sum())
+    return int((nearest.mutual & (nearest.ratio() <= ratio)).sum())

@@ -1,7 +1,8 @@
 """Exact nearest neighbours of descriptors, and the matcher ``ratio`` made of them.
 
-The search is one matrix product in blocks that stay in the cache. uint8 descriptors make every product and sum an
-integer below 2²⁴, exact in float32: the result does not depend on the BLAS library or its threads.
+The search is one matrix product in blocks that stay in the cache, and serves both directions. uint8 descriptors make
+every product and sum a multiple of ½ below 2²³, exact in float32: the result depends neither on the BLAS library nor
+on its threads.
 """
 
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class Nearest:
     """(N,) float32: squared Euclidean distance to it."""
     second: Array
     """(N,) float32: squared distance to the second nearest; infinite where there is none."""
+    mutual: Array
+    """(N,) bool: nothing is nearer to the nearest in turn."""
 
     def ratio(self) -> Array:
         """Return (N,) float32 distance ratios, nearest to second nearest: 0 is distinctive, 1 is ambiguous."""
@@ -47,43 +50,40 @@ def nearest_two(queries: Array, targets: Array) -> Nearest:
     """
     if len(targets) == 0:
         raise ValueError("targets must not be empty")
-    a = np.asarray(queries, np.float32)
-    b = np.asarray(targets, np.float32)
-    # The nearest has the largest a·b − |b|²/2.
-    half = 0.5 * np.einsum("nd,nd->n", b, b)
-    b_columns = np.ascontiguousarray(b.T)
-    best = np.full(len(a), -np.inf, np.float32)
-    second = np.full(len(a), -np.inf, np.float32)
-    index = np.zeros(len(a), np.int64)
-    buffer = np.empty((min(_BLOCK, len(a)), min(_BLOCK, len(b))), np.float32)
-    for top in range(0, len(a), _BLOCK):
-        rows = slice(top, min(top + _BLOCK, len(a)))
-        count = rows.stop - rows.start
-        line = np.arange(count)
-        for left in range(0, len(b), _BLOCK):
-            right = min(left + _BLOCK, len(b))
-            scores = buffer[:count, : right - left]
-            np.matmul(a[rows], b_columns[:, left:right], out=scores)
-            scores -= half[left:right]
+    rows = _extended(queries, half_at=-2)
+    columns = np.ascontiguousarray(_extended(targets, half_at=-1).T)
+    best = np.full(len(rows), -np.inf, np.float32)
+    second = best.copy()
+    index = np.zeros(len(rows), np.int64)
+    best_of_column = np.full(len(targets), -np.inf, np.float32)
+    for top in range(0, len(rows), _BLOCK):
+        part = slice(top, min(top + _BLOCK, len(rows)))
+        line = np.arange(part.stop - top)
+        for left in range(0, len(targets), _BLOCK):
+            side = slice(left, left + _BLOCK)
+            scores = rows[part] @ columns[:, side]
+            np.maximum(best_of_column[side], scores.max(axis=0), out=best_of_column[side])
             found = scores.argmax(axis=1)
             value = scores[line, found]
             scores[line, found] = -np.inf
-            np.maximum(second[rows], np.minimum(best[rows], value), out=second[rows])
-            np.maximum(second[rows], scores.max(axis=1), out=second[rows])
-            better = value > best[rows]
-            index[rows][better] = found[better] + left
-            np.maximum(best[rows], value, out=best[rows])
-    norms = np.einsum("nd,nd->n", a, a)
-    return Nearest(index, np.maximum(norms - 2 * best, 0), np.maximum(norms - 2 * second, 0))
+            runner_up = np.maximum(scores.max(axis=1), np.minimum(best[part], value))
+            np.maximum(second[part], runner_up, out=second[part])
+            index[part] = np.where(value > best[part], found + left, index[part])
+            np.maximum(best[part], value, out=best[part])
+    return Nearest(index, _distance(best), _distance(second), best == best_of_column[index])
 
 
-def is_mutual(nearest: Nearest, rows: Array, queries: Array, targets: Array) -> Array:
-    """Tell for each of the ``rows`` of ``queries`` whether its nearest target has it as its nearest query in turn."""
-    if len(rows) == 0:
-        return np.zeros(0, bool)
-    wanted, where = np.unique(nearest.index[rows], return_inverse=True)
-    back = nearest_two(targets[wanted], queries)
-    return back.index[where] == rows
+def _extended(descriptors: Array, *, half_at: int) -> Array:
+    """Append 1 and −|d|²/2, so that the product of a row and a column is minus half their squared distance."""
+    values = np.asarray(descriptors, np.float32)
+    extended = np.ones((len(values), values.shape[1] + 2), np.float32)
+    extended[:, :-2] = values
+    extended[:, half_at] = -0.5 * np.einsum("nd,nd->n", values, values)
+    return extended
+
+
+def _distance(score: Array) -> Array:
+    return np.maximum(-2 * score, 0)
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,27 @@ class RatioMatcher:
         if len(a) == 0 or len(b) == 0:
             return Matches.none()
         nearest = nearest_two(a.descriptors, b.descriptors)
-        rows = np.flatnonzero(nearest.ratio() <= config.ratio)
-        rows = rows[is_mutual(nearest, rows, a.descriptors, b.descriptors)]
-        return Matches(np.column_stack([rows, nearest.index[rows]]).astype(np.int32))
+        ratio = nearest.ratio()
+        rows = np.flatnonzero(nearest.mutual & (ratio <= config.ratio))
+        rows = rows[np.argsort(ratio[rows], kind="stable")]
+        return one_to_one(a, b, np.column_stack([rows, nearest.index[rows]]))
+
+
+def one_to_one(a: Features, b: Features, pairs: Array) -> Matches:
+    """Keep of (M, 2) ``pairs`` that share a place in either photo the first, and order them by ``a``'s keypoints.
+
+    A place with several orientations is several keypoints. All of them are given by the first one's index, so that
+    a track does not fall into one per orientation.
+    """
+    pairs = np.column_stack([_first_at_place(a)[pairs[:, 0]], _first_at_place(b)[pairs[:, 1]]])
+    for side in (0, 1):
+        _, firsts = np.unique(pairs[:, side], return_index=True)
+        pairs = pairs[np.sort(firsts)]
+    return Matches(pairs[np.argsort(pairs[:, 0])].astype(np.int32))
+
+
+def _first_at_place(features: Features) -> Array:
+    """Return for each keypoint the smallest index of a keypoint with the same coordinates."""
+    places = features.keypoints.view(np.int64)[:, 0]
+    _, firsts, place = np.unique(places, return_index=True, return_inverse=True)
+    return firsts[place]
