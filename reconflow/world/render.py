@@ -178,10 +178,10 @@ def _sampled(raster: Array, uv: Array) -> Array:
 
     count, width = len(uv), min(len(uv), 4096)
     # OpenCV takes maps of fewer than 32768 rows and columns: the list is folded into lines.
-    places = np.zeros((-(-count // width) * width, 2), np.float32)
-    places[:count] = uv * np.array(raster.shape[1::-1], np.float32) - 0.5
-    places = places.reshape(-1, width, 2)
-    values = cv2.remap(raster, places, np.empty(0, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    places = np.zeros((2, -(-count // width) * width), np.float32)
+    places[:, :count] = uv.T * np.array(raster.shape[1::-1], np.float32)[:, None] - 0.5
+    x, y = places.reshape(2, -1, width)
+    values = cv2.remap(raster, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return values.reshape(-1, 3)[:count]
 
 

@@ -223,7 +223,8 @@ def inscribed(
     import cv2
 
     left, top, right, bottom = box
-    ink = np.zeros(albedo.shape[:2], np.uint8)
+    height, width = albedo.shape[:2]
+    ink = np.zeros((height, width), np.uint8)
     thickness = max(1, round(letter_px * 0.13))
     for y in np.arange(top, bottom - letter_px * 0.8, letter_px * 1.5):
         x = float(left)
@@ -236,7 +237,7 @@ def inscribed(
                     )
             x += letter_px * float(rng.uniform(0.8, 1.05))
     share = ink.astype(np.float32) / 255
-    worn = np.clip(0.95 + 0.25 * fractal_noise(rng, ink.shape[0], ink.shape[1], largest_px=60), 0.3, 1)
+    worn = np.clip(0.95 + 0.25 * fractal_noise(rng, height, width, largest_px=60), 0.3, 1)
     return embossed(mixed(albedo, color, share * worn), -share, strength=0.3)
 
 
