@@ -11,9 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
+from reconflow.core.open3d_library import load_open3d
+from reconflow.errors import DependencyError
 from reconflow.pipeline.cluster import available_cores, visible_gpus
-
-_LIBRARIES = "apt-get install libusb-1.0-0 libgl1 libegl1 libx11-6 libidn2-0 libgomp1"
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -35,7 +35,7 @@ def execute(_: argparse.Namespace) -> int:
         ("faiss", lambda: _version("faiss"), True),
         ("Zarr", lambda: _version("zarr"), True),
         ("Dask", lambda: _version("distributed"), True),
-        ("Open3D", _open3d, True),
+        ("Open3D", lambda: str(load_open3d().__version__), True),
         ("torch (learned models)", lambda: _version("torch"), False),
         ("GPUs through dask-cuda", lambda: str(visible_gpus() or "none: the CPU is used"), False),
         ("cores", lambda: str(available_cores()), True),
@@ -45,7 +45,7 @@ def execute(_: argparse.Namespace) -> int:
     for name, check, needed in checks:
         try:
             found, mark = check(), "[green]✓[/]"
-        except (ImportError, OSError) as error:
+        except (ImportError, OSError, DependencyError) as error:
             found = str(error) if needed else "not installed: optional"
             mark = "[red]✗[/]" if needed else "[dim]–[/]"
             failed |= needed
@@ -55,10 +55,3 @@ def execute(_: argparse.Namespace) -> int:
 
 def _version(module: str) -> str:
     return str(importlib.import_module(module).__version__)
-
-
-def _open3d() -> str:
-    try:
-        return _version("open3d")
-    except (ImportError, OSError) as error:
-        raise ImportError(f"{error}; on Debian or Ubuntu: {_LIBRARIES}") from error

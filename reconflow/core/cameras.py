@@ -1,6 +1,7 @@
 """Intrinsics and poses."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -44,6 +45,25 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True):
         start = {"cx": width / 2, "cy": height / 2, "f": focal_px, "fx": focal_px, "fy": focal_px}
         params = tuple(start.get(name, 0.0) for name in CAMERA_PARAMETERS[model])
         return cls(model=model, width=width, height=height, params=params, has_prior_focal=prior)
+
+    def to_colmap(self) -> Any:
+        """Return the same camera as a ``pycolmap.Camera``."""
+        import pycolmap
+
+        camera = pycolmap.Camera(model=self.model, width=self.width, height=self.height, params=list(self.params))
+        camera.has_prior_focal_length = self.has_prior_focal
+        return camera
+
+    @classmethod
+    def from_colmap(cls, camera: Any) -> "Camera":
+        """Return a ``pycolmap.Camera`` as a value."""
+        return cls(
+            model=camera.model.name,
+            width=camera.width,
+            height=camera.height,
+            params=tuple(float(value) for value in camera.params),
+            has_prior_focal=bool(camera.has_prior_focal_length),
+        )
 
     @property
     def focal_px(self) -> float:

@@ -42,9 +42,7 @@ def write_clouds(task: CloudTask) -> CloudOutcome:
         write_ply(raw, partial)
     centers = np.array([image.cam_from_world.center_in_world for image in model.images.values()]).reshape(-1, 3)
     try:
-        clean = clean_cloud(
-            raw, observations=model.track_lengths, errors_px=model.errors_px, camera_centers=centers, config=task.config
-        )
+        clean = clean_cloud(raw, observations=model.track_lengths, camera_centers=centers, config=task.config)
     except DependencyError as error:
         return CloudOutcome(task.name, len(raw), 0, error.message)
     with publishing(decimated_ply(folder, task.name)) as partial:

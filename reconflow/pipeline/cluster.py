@@ -218,7 +218,7 @@ async def serve_workers(address: str, *, workers: int, mapper_threads: int) -> N
     common: dict[str, Any] = {"nthreads": 1, "resources": {COMPUTE: 1}, "memory_limit": "auto"}
     nannies = [Nanny(address, **common) for _ in range(workers)]
     if mapper_threads:
-        nannies.append(Nanny(address, nthreads=mapper_threads, resources={MAPPER: mapper_threads}, memory_limit=0))
+        nannies.append(Nanny(address, nthreads=mapper_threads, resources={MAPPER: mapper_threads}, memory_limit="0"))
     try:
         await asyncio.wait_for(asyncio.gather(*nannies), timeout=60)
     except (OSError, TimeoutError) as error:

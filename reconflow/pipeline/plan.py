@@ -131,6 +131,20 @@ class RetrieveTask(msgspec.Struct, frozen=True):
         return ()
 
 
+class ThumbnailTask(msgspec.Struct, frozen=True):
+    """Photos to make small."""
+
+    key: str
+    images: tuple[ImageRecord, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def halves(self) -> tuple["ThumbnailTask", ...]:
+        """Return the task in two, to find the item that kills its worker."""
+        return tuple(thumbnail_task(part) for part in _halves(self.images))
+
+
 class CloudTask(msgspec.Struct, frozen=True):
     """A model to write clouds of: raw and decimated."""
 
@@ -254,6 +268,17 @@ def mapper_share(offered: float, scenes: int) -> int:
     (8, 2, 1, 1)
     """
     return max(1, int(offered) // max(1, scenes))
+
+
+def plan_thumbnails(records: Sequence[ImageRecord], *, at_most: int, slots: int) -> list[ThumbnailTask]:
+    """Return tasks for the first ``at_most`` photos."""
+    chosen = records[:at_most]
+    return [thumbnail_task(part) for part in _batches(chosen, _batch(len(chosen), slots, at_most=32))]
+
+
+def thumbnail_task(images: Sequence[ImageRecord]) -> ThumbnailTask:
+    """Return the task for ``images``."""
+    return ThumbnailTask(fingerprint([image.name for image in images])[:16], tuple(images))
 
 
 def ingest_task(files: Sequence[tuple[str, str]]) -> IngestTask:

@@ -16,6 +16,7 @@ from distributed import Client
 
 from reconflow.config import PipelineConfig, config_to_tree
 from reconflow.core.images import ImageRecord, Unreadable
+from reconflow.core.matches import PairSummary
 from reconflow.core.pairs import Pair
 from reconflow.core.scenes import Split
 from reconflow.errors import StageError, TooFewImagesError
@@ -39,9 +40,11 @@ from reconflow.pipeline.plan import (
     plan_ingest,
     plan_mapping,
     plan_matches,
+    plan_thumbnails,
     view_keys,
 )
 from reconflow.pipeline.result import RunResult
+from reconflow.pipeline.thumbnails import MOST_THUMBNAILS, make_thumbnails
 from reconflow.pipeline.versions import versions
 from reconflow.stages.cameras import CameraRig, assign_cameras
 from reconflow.stages.shortlist import needs_retrieval, shortlist_pairs
@@ -164,7 +167,7 @@ class _Run:
         self.reused: dict[str, int] = {}
         self.unreadable: list[Unreadable] = []
         extractor = tasks.extractor(config.extract.extractor)
-        matcher = tasks.matcher(config.match.matcher)
+        matcher = tasks.matcher(config.match.matcher, extractor=config.extract.extractor)
         features = features_namespace(config.extract, weights_sha256=extractor.weights_sha256)
         geometries = geometries_namespace(
             config.match, config.verify, features=features, weights_sha256=matcher.weights_sha256
@@ -195,13 +198,11 @@ class _Run:
             split=split,
             scenes=tuple(scenes),
             clouds=tuple(clouds),
+            thumbnails=self._thumbnails(records),
             timings_s=self.timings_s,
             reused=self.reused,
         )
-        with self._stage("report", unit="photos", total=len(records)) as stage:
-            result = write_outputs(facts, self.folder)
-            stage.advance(len(records))
-        return result
+        return write_outputs(facts, self.folder)
 
     def _ingest(self, files: Sequence[tuple[str, Path]]) -> list[ImageRecord]:
         work = plan_ingest(files, slots=self.where.slots)
@@ -266,7 +267,7 @@ class _Run:
                     table.failed.update(ended.outcome.failed)
             stage.failed = len(table.failed)
         if table.failed:
-            reason = sorted(table.failed.values())[0]
+            reason = min(table.failed.values())
             self.tell(Notice(stage="match", message=f"{len(table.failed)} pairs failed, the first because {reason}"))
         return table
 
@@ -314,13 +315,23 @@ class _Run:
         found: list[CloudOutcome] = []
         with self._stage("cloud", unit="models", total=len(work)) as stage:
             for ended in self._do(work, write_clouds, stage):
-                found.append(
-                    CloudOutcome(ended.task.name, 0, 0, ended.reason) if isinstance(ended, Died) else ended.outcome
-                )
+                if isinstance(ended, Died):
+                    found += [CloudOutcome(ended.task.name, 0, 0, ended.reason)]
+                else:
+                    found += [ended.outcome]
         for outcome in found:
             if outcome.failure:
                 self.tell(Notice(stage="cloud", message=f"{outcome.name}: {outcome.failure}"))
         return sorted(found, key=lambda outcome: outcome.name)
+
+    def _thumbnails(self, records: Sequence[ImageRecord]) -> dict[str, bytes]:
+        work = plan_thumbnails(records, at_most=MOST_THUMBNAILS, slots=self.where.slots)
+        found: dict[str, bytes] = {}
+        with self._stage("report", unit="photos", total=sum(len(task) for task in work)) as stage:
+            for ended in self._do(work, make_thumbnails, stage):
+                if isinstance(ended, Done):
+                    found.update(ended.outcome)
+        return found
 
     def _do(
         self,

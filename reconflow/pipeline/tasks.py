@@ -161,9 +161,9 @@ def extractor(name: str) -> Extractor:
 
 
 @functools.cache
-def matcher(name: str) -> Matcher:
-    """Return this process's matcher of the name."""
-    return create_matcher(name)
+def matcher(name: str, *, extractor: str) -> Matcher:
+    """Return this process's matcher of the name, with its acceptance level for the extractor's features."""
+    return create_matcher(name, extractor=extractor)
 
 
 def _coarse(features: list[Features], pairs: tuple[TilePair, ...], context: RunContext) -> list[int]:
@@ -181,7 +181,7 @@ def _match_pair(
         reason = f"coarse pass: {coarse} matches, {config.match.coarse_min_matches} needed"
         return MatchedPair(pair.key, Matches.none(), TwoViewGeometry.undefined(), reason)
     a, b = features[pair.first], features[pair.second]
-    method = matcher(config.match.matcher)
+    method = matcher(config.match.matcher, extractor=config.extract.extractor)
     matches = method.match(a, b, config=config.match)
     cameras = (task.images[pair.first].camera, task.images[pair.second].camera)
     geometry = verify_pair(matches, a, b, cameras=cameras, config=config.verify)

@@ -1,1 +1,1 @@
-"""The stages: functions of values and a configuration. No stage knows Dask, a store, the environment or another stage."""
+"""The stages: functions of values and a configuration. They know no Dask, no store, no environment, no other stage."""

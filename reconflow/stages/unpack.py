@@ -1,8 +1,10 @@
 """ZIP → photos on disk, refusing what a ZIP of photos has no reason to hold."""
 
+import lzma
 import os
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from reconflow.core.images import IMAGE_SUFFIXES
@@ -103,6 +105,6 @@ def _inflate(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, *, al
                     raise InputError(f"the ZIP entry {entry.filename!r} inflates to more than {limit >> 20} MB")
                 target.write(block)
             os.fsync(target.fileno())
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"the ZIP entry {entry.filename!r} is damaged: {error}") from error
     return size

@@ -5,10 +5,7 @@ from typing import Any
 import numpy as np
 
 from reconflow.core.arrays import Array
-from reconflow.errors import DependencyError
-
-SYSTEM_LIBRARIES = "libusb-1.0-0 libgl1 libegl1 libx11-6 libidn2-0 libgomp1"
-"""Debian's names of what Open3D's wheel expects to find."""
+from reconflow.core.open3d_library import load_open3d
 
 
 class Caster:
@@ -22,13 +19,7 @@ class Caster:
     """
 
     def __init__(self, vertices: Array, triangles: Array):
-        try:
-            import open3d
-        except (ImportError, OSError) as error:
-            raise DependencyError(
-                f"Open3D cannot be loaded ({error}); install its system libraries with apt-get install "
-                f"{SYSTEM_LIBRARIES}, or the package with pip install open3d-cpu"
-            ) from error
+        open3d = load_open3d()
         self._tensor: Any = open3d.core.Tensor
         self._scene: Any = open3d.t.geometry.RaycastingScene()
         self._scene.add_triangles(

@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -66,4 +65,4 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
         partial.write_text("being written")
         assert sweep_partials(tmp_path) == 1
         assert partial.exists()
-    assert sorted(os.listdir(tmp_path)) == ["mine.txt", "unknown.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt", "unknown.txt"]

@@ -1,0 +1,65 @@
+"""The mapper's own process: ``python -m reconflow.pipeline.mapper job.json``.
+
+It loads a scene from the store, maps it, and prints a JSON line per placed photo. It ends when its standard input
+closes, so it never outlives the worker that started it.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from reconflow.pipeline.mapping import MapperJob, MapperLine, SceneSummary, write_summary
+from reconflow.pipeline.plan import MappingTask
+from reconflow.stages.reconstruct import View, ViewPair, reconstruct
+from reconflow.store.features import read_features
+from reconflow.store.geometries import read_geometries
+from reconflow.store.root import Root, open_root
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Map the scene of the job file into its folder."""
+    path = Path(arguments[0])
+    job = msgspec.json.decode(path.read_bytes(), type=MapperJob)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    root = open_root(job.store)
+    found = reconstruct(
+        _views(root, job.task),
+        pairs=_pairs(root, job.task),
+        config=job.task.config,
+        threads=job.task.threads,
+        out=path.parent,
+        on_registered=_say,
+    )
+    write_summary(path.parent, SceneSummary(tuple(folder.name for folder in found.models), found.unregistered))
+    return 0
+
+
+def _views(root: Root, task: MappingTask) -> list[View]:
+    views: list[View] = []
+    for image, camera_id in zip(task.images, task.camera_of, strict=True):
+        features = read_features(root, [image.ref])[image.ref]
+        views.append(View(image.name, camera_id, image.camera, features.keypoints, features.colors))
+    return views
+
+
+def _pairs(root: Root, task: MappingTask) -> list[ViewPair]:
+    geometries = read_geometries(root, [pair.ref for pair in task.pairs])
+    return [ViewPair(pair.first, pair.second, geometries[pair.ref][1]) for pair in task.pairs]
+
+
+def _say(registered: int) -> None:
+    sys.stdout.write(msgspec.json.encode(MapperLine(registered)).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,165 @@
+"""COLMAP's incremental and global mapping of one scene."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from reconflow.config import ReconstructConfig
+from reconflow.stages.reconstruct.database import write_database
+from reconflow.stages.reconstruct.refine import refine_model
+from reconflow.stages.reconstruct.views import View, ViewPair
+
+
+@dataclass(frozen=True)
+class Reconstructed:
+    """What mapping a scene came to."""
+
+    models: tuple[Path, ...]
+    """Folders of COLMAP binary files, the model with most photos first."""
+    unregistered: dict[str, str]
+    """Photos in no model, with the reason."""
+
+
+def reconstruct(
+    views: Sequence[View],
+    *,
+    pairs: Sequence[ViewPair],
+    config: ReconstructConfig,
+    threads: int,
+    out: Path,
+    on_registered: Callable[[int], None] = lambda _: None,
+) -> Reconstructed:
+    """Map a scene and write its models to ``out/model0``, ``out/model1``, …
+
+    The result repeats for equal input, seed and thread count. Colours of points are the mean of the colours at
+    their keypoints, so no photo is read again.
+
+    Parameters
+    ----------
+    views : sequence of View
+        The photos of the scene.
+    pairs : sequence of ViewPair
+        Its verified pairs.
+    config : ReconstructConfig
+        Which mapper and its limits.
+    threads : int
+        Cores to use.
+    out : Path
+        An existing folder.
+    on_registered : callable
+        Hears how many photos are placed by now.
+
+    """
+    work = out / "colmap"
+    work.mkdir()
+    database = work / "database.db"
+    write_database(database, views=views, pairs=pairs)
+    run = _map_globally if config.mapper == "global" else _map_incrementally
+    found = run(database, work, config, threads, on_registered)
+    models = [model for model in found if model.num_reg_images() >= config.min_model_images]
+    models.sort(key=lambda model: (-model.num_reg_images(), -model.num_points3D(), sorted(model.reg_image_ids())))
+    folders: list[Path] = []
+    for number, model in enumerate(models):
+        if config.final_refinement:
+            refine_model(model, config=config, threads=threads)
+        _paint(model, views)
+        folder = out / f"model{number}"
+        folder.mkdir()
+        model.write_binary(str(folder))
+        folders.append(folder)
+    shutil.rmtree(work)
+    return Reconstructed(tuple(folders), _why_unregistered(models, views, pairs, config))
+
+
+def _map_incrementally(
+    database: Path, work: Path, config: ReconstructConfig, threads: int, on_registered: Callable[[int], None]
+) -> list[pycolmap.Reconstruction]:
+    placed = 0
+
+    def count(fresh: int) -> None:
+        nonlocal placed
+        placed += fresh
+        on_registered(placed)
+
+    found = pycolmap.incremental_mapping(
+        str(database),
+        str(work),
+        str(work),
+        incremental_options(config, threads),
+        initial_image_pair_callback=lambda: count(2),
+        next_image_callback=lambda: count(1),
+    )
+    return [model for _, model in sorted(found.items())]
+
+
+def _map_globally(
+    database: Path, work: Path, config: ReconstructConfig, threads: int, on_registered: Callable[[int], None]
+) -> list[pycolmap.Reconstruction]:
+    calibration = pycolmap.ViewGraphCalibrationOptions()
+    calibration.random_seed = config.seed
+    pycolmap.calibrate_view_graph(str(database), calibration)
+    options = pycolmap.GlobalPipelineOptions()
+    options.num_threads = threads
+    options.random_seed = config.seed
+    found = pycolmap.global_mapping(str(database), str(work), str(work), options)
+    on_registered(sum(model.num_reg_images() for model in found.values()))
+    return [model for _, model in sorted(found.items())]
+
+
+def incremental_options(config: ReconstructConfig, threads: int) -> pycolmap.IncrementalPipelineOptions:
+    """Return COLMAP's options for a configuration."""
+    options = pycolmap.IncrementalPipelineOptions()
+    options.min_num_matches = 10  # pairs come verified; COLMAP's 15 would drop what was accepted
+    options.min_model_size = config.min_model_images
+    options.max_num_models = config.max_models
+    options.num_threads = threads
+    options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = config.seed
+    options.extract_colors = False
+    options.ba_refine_principal_point = False
+    options.mapper.num_threads = threads
+    options.mapper.init_min_num_inliers = config.init_min_inliers
+    options.mapper.abs_pose_min_num_inliers = config.abs_pose_min_inliers
+    # The model is refined to convergence once at the end; on the way there a good start is enough.
+    options.ba_global_function_tolerance = 1e-6
+    options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.2
+    options.ba_global_max_refinements = 3
+    return options
+
+
+def _paint(model: pycolmap.Reconstruction, views: Sequence[View]) -> None:
+    for point in model.points3D.values():
+        colors = [views[e.image_id - 1].colors[e.point2D_idx] for e in point.track.elements]
+        point.color = np.mean(colors, axis=0).round().astype(np.uint8)
+
+
+def _why_unregistered(
+    models: Sequence[pycolmap.Reconstruction],
+    views: Sequence[View],
+    pairs: Sequence[ViewPair],
+    config: ReconstructConfig,
+) -> dict[str, str]:
+    placed = {model.images[number].name for model in models for number in model.reg_image_ids()}
+    shared: dict[str, int] = {}
+    for pair in pairs:
+        a, b = views[pair.first].name, views[pair.second].name
+        for name, other in ((a, b), (b, a)):
+            if name not in placed and other in placed:
+                shared[name] = shared.get(name, 0) + len(pair.geometry)
+    reasons: dict[str, str] = {}
+    for view in views:
+        if view.name in placed:
+            continue
+        count = shared.get(view.name, 0)
+        if not models:
+            reasons[view.name] = "no two photos of its scene make a stable start for a model"
+        elif count == 0:
+            reasons[view.name] = "no verified match with a placed photo"
+        elif count < config.abs_pose_min_inliers:
+            reasons[view.name] = f"{count} matches with placed photos, {config.abs_pose_min_inliers} needed"
+        else:
+            reasons[view.name] = f"its {count} matches with placed photos agree on no position"
+    return reasons

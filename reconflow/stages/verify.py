@@ -1,0 +1,89 @@
+"""Putative matches → two-view geometry, and whether it counts as evidence of a common scene."""
+
+import numpy as np
+import pycolmap
+
+from reconflow.config import VerifyConfig
+from reconflow.core.arrays import Array
+from reconflow.core.cameras import Camera
+from reconflow.core.features import Features
+from reconflow.core.matches import Matches, TwoViewGeometry
+
+_FEWEST = 8
+"""A fundamental matrix needs eight matches."""
+
+
+def verify_pair(
+    matches: Matches, a: Features, b: Features, *, cameras: tuple[Camera, Camera], config: VerifyConfig
+) -> TwoViewGeometry:
+    """Return the relation that explains most matches, by COLMAP's RANSAC over E, F and H.
+
+    The same matches give the same geometry: RANSAC is seeded and runs on one thread. The interpreter lock is
+    released meanwhile.
+    """
+    if len(matches) < _FEWEST:
+        return TwoViewGeometry.undefined()
+    used_a, used_b = matches.indices.T
+    # Only the matched keypoints travel: converting ten thousand of them for fifty matches costs more than RANSAC.
+    local = np.repeat(np.arange(len(matches), dtype=np.uint32)[:, np.newaxis], 2, axis=1)
+    found = pycolmap.estimate_two_view_geometry(
+        cameras[0].to_colmap(),
+        a.keypoints[used_a].astype(np.float64),
+        cameras[1].to_colmap(),
+        b.keypoints[used_b].astype(np.float64),
+        local,
+        _options(config),
+    )
+    rows = np.asarray(found.inlier_matches, np.int64).reshape(-1, 2)[:, 0]
+    if len(rows) == 0:
+        return TwoViewGeometry.undefined()
+    return TwoViewGeometry(
+        configuration=pycolmap.TwoViewGeometryConfiguration(found.config).name,
+        inliers=matches.indices[rows],
+        fundamental=_matrix(found.F),
+        essential=_matrix(found.E),
+        homography=_matrix(found.H),
+        triangulation_angle_deg=max(0.0, float(np.degrees(found.tri_angle))),
+    )
+
+
+def is_evidence(geometry: TwoViewGeometry, putative: int, *, acceptance_inliers: int, config: VerifyConfig) -> str:
+    """Return why a geometry does not show that two photos see the same place; empty where it does.
+
+    Parameters
+    ----------
+    geometry : TwoViewGeometry
+        What verification found.
+    putative : int
+        Matches it was given.
+    acceptance_inliers : int
+        The matcher's own level, above what unrelated photos reach by chance; ``config.min_inliers`` overrules it.
+
+    """
+    needed = config.min_inliers or acceptance_inliers
+    if putative < needed:
+        return f"{putative} matches, {needed} needed"
+    if len(geometry) < needed:
+        return f"{len(geometry)} inliers, {needed} needed"
+    if geometry.configuration in ("WATERMARK", "DEGENERATE"):
+        return f"only a {geometry.configuration.lower()} in common"
+    if len(geometry) < config.min_inlier_ratio * putative:
+        return f"{len(geometry)} of {putative} matches agree, {config.min_inlier_ratio:.0%} needed"
+    return ""
+
+
+def _options(config: VerifyConfig) -> pycolmap.TwoViewGeometryOptions:
+    options = pycolmap.TwoViewGeometryOptions()
+    options.min_num_inliers = _FEWEST
+    options.compute_relative_pose = False
+    options.ransac.max_error = config.max_error_px
+    options.ransac.confidence = config.confidence
+    options.ransac.max_num_trials = config.max_trials
+    options.ransac.min_inlier_ratio = config.min_inlier_ratio
+    options.ransac.random_seed = config.seed
+    options.ransac.num_threads = 1
+    return options
+
+
+def _matrix(matrix: Array | None) -> Array:
+    return np.zeros((3, 3)) if matrix is None else np.asarray(matrix, np.float64)
