@@ -1,0 +1,95 @@
+"""Pictures and features whose truth is known."""
+
+import functools
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from reconflow.config import ExtractConfig
+from reconflow.core.features import Features
+from reconflow.nets.registry import create_extractor
+
+
+def noise_texture(*, size: tuple[int, int], seed: int) -> np.ndarray:
+    """Return an (H, W, 3) uint8 picture of noise in several octaves, ``size`` being width and height."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    total = np.zeros((height, width, 3), np.float32)
+    for cell in (3, 6, 12, 24, 48):
+        grain = rng.random((height // cell + 2, width // cell + 2, 3), np.float32)
+        total += cv2.resize(grain, size, interpolation=cv2.INTER_CUBIC)
+    total -= total.min()
+    return np.clip(total / total.max() * 255, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def texture() -> np.ndarray:
+    """A picture full of keypoints: (360, 480, 3)."""
+    return noise_texture(size=(480, 360), seed=1)
+
+
+@pytest.fixture(scope="session")
+def other_texture() -> np.ndarray:
+    """A picture that has nothing to do with ``texture``."""
+    return noise_texture(size=(480, 360), seed=2)
+
+
+AFFINE = np.array([[0.95, -0.26, 60.0], [0.24, 0.98, -35.0]])
+"""Maps a pixel of the picture to the warped one's; the centre of the top-left pixel is (0.5, 0.5) in both."""
+
+
+@pytest.fixture(scope="session")
+def warped(texture: np.ndarray) -> np.ndarray:
+    """The ``texture``, turned and sheared by ``AFFINE``."""
+    half = np.array([0.5, 0.5])
+    opencv = AFFINE.copy()
+    opencv[:, 2] += AFFINE[:, :2] @ half - half
+    return cv2.warpAffine(texture, opencv, (480, 360), flags=cv2.INTER_CUBIC, borderValue=(127, 127, 127))
+
+
+@pytest.fixture(scope="session")
+def affine() -> np.ndarray:
+    """The (2, 3) map from ``texture`` to ``warped``."""
+    return AFFINE
+
+
+@pytest.fixture(scope="session")
+def extracted(
+    texture: np.ndarray, warped: np.ndarray, other_texture: np.ndarray
+) -> Callable[[str], tuple[Features, ...]]:
+    """Return a function from an extractor's name to the features of ``texture``, ``warped`` and ``other_texture``."""
+
+    @functools.cache
+    def extract(name: str) -> tuple[Features, ...]:
+        config = ExtractConfig(extractor=name, max_keypoints=800)
+        return tuple(create_extractor(name).extract(image, config=config) for image in (texture, warped, other_texture))
+
+    return extract
+
+
+@pytest.fixture(scope="session")
+def make_features() -> Callable[..., Features]:
+    """Return a function that makes features from keypoints and descriptors."""
+
+    def make(
+        keypoints: np.ndarray,
+        descriptors: np.ndarray,
+        *,
+        scales: np.ndarray | None = None,
+        orientations: np.ndarray | None = None,
+        image_size: tuple[int, int] = (640, 480),
+    ) -> Features:
+        count = len(keypoints)
+        return Features(
+            keypoints=np.asarray(keypoints, np.float32).reshape(-1, 2),
+            scales=np.ones(count, np.float32) if scales is None else scales,
+            orientations=np.zeros(count, np.float32) if orientations is None else orientations,
+            scores=np.linspace(1, 0.5, count, dtype=np.float32),
+            descriptors=descriptors,
+            colors=np.zeros((count, 3), np.uint8),
+            image_size=image_size,
+        )
+
+    return make

@@ -1,0 +1,98 @@
+"""The promises of every extractor: subclass :class:`ExtractorContract` for a new one."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from reconflow.config import ExtractConfig
+from reconflow.core.features import Features
+from reconflow.nets.protocols import Extractor
+from reconflow.nets.registry import create_extractor
+
+
+def same(a: Features, b: Features) -> bool:
+    names = ("keypoints", "scales", "orientations", "scores", "descriptors", "colors")
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
+
+
+class ExtractorContract:
+    """What holds for every extractor."""
+
+    name = ""
+
+    @pytest.fixture
+    def extractor(self) -> Extractor:
+        return create_extractor(self.name)
+
+    @pytest.fixture
+    def config(self) -> ExtractConfig:
+        return ExtractConfig(extractor=self.name, max_keypoints=500)
+
+    def test_it_goes_by_its_registered_name(self, extractor):
+        assert extractor.name == self.name
+
+    def test_a_textured_picture_has_keypoints_inside_its_raster(self, extractor, config, texture):
+        features = extractor.extract(texture, config=config)
+        assert len(features) > 100
+        assert features.image_size == (480, 360)
+        assert features.keypoints.dtype == np.float32
+        assert (features.keypoints >= 0).all()
+        assert (features.keypoints <= features.image_size).all()
+        assert (features.scales > 0).all()
+
+    def test_angles_are_radians(self, extractor, config, texture):
+        angles = extractor.extract(texture, config=config).orientations
+        assert np.abs(angles).max() <= 2 * np.pi + 1e-6
+
+    @pytest.mark.parametrize("count", [16, 100])
+    def test_max_keypoints_keeps_the_strongest_first(self, extractor, texture, count):
+        some = extractor.extract(texture, config=ExtractConfig(extractor=self.name, max_keypoints=count))
+        assert len(some) == count
+        assert (np.diff(some.scores) <= 0).all()
+
+    @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 3), (8, 8), (16, 16), (17, 9), (32, 24)])
+    def test_a_tiny_picture_is_no_error(self, extractor, config, size):
+        image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+        features = extractor.extract(image, config=config)
+        assert features.image_size == (size[1], size[0])
+
+    @pytest.mark.parametrize("value", [0, 128, 255])
+    def test_a_uniform_picture_has_no_keypoints(self, extractor, config, value):
+        features = extractor.extract(np.full((200, 300, 3), value, np.uint8), config=config)
+        assert len(features) == 0
+        assert features.descriptors.shape[1] > 1
+
+    def test_the_same_picture_gives_the_same_features(self, extractor, config, texture):
+        assert same(extractor.extract(texture, config=config), extractor.extract(texture.copy(), config=config))
+
+    def test_threads_do_not_disturb_each_other(self, extractor, config, texture, other_texture):
+        pictures = [texture, other_texture] * 4
+        alone = [extractor.extract(picture, config=config) for picture in pictures[:2]] * 4
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(lambda picture: extractor.extract(picture, config=config), pictures))
+        assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+
+    def test_it_survives_pickling(self, extractor, config, texture):
+        again = pickle.loads(pickle.dumps(extractor))
+        assert same(extractor.extract(texture, config=config), again.extract(texture, config=config))
+
+    def test_a_large_picture_is_reduced_and_its_keypoints_are_given_in_its_own_pixels(self, extractor, texture):
+        large = np.repeat(np.repeat(texture, 2, axis=0), 2, axis=1)
+        config = ExtractConfig(extractor=self.name, max_keypoints=500, long_edge_px=480)
+        reduced = extractor.extract(large, config=config)
+        as_is = extractor.extract(texture, config=config)
+        assert reduced.image_size == (960, 720)
+        np.testing.assert_allclose(reduced.keypoints, 2 * as_is.keypoints, atol=1e-3)
+        np.testing.assert_allclose(reduced.scales, 2 * as_is.scales, rtol=1e-5)
+        assert np.array_equal(reduced.descriptors, as_is.descriptors)
+
+    def test_colours_are_those_at_the_keypoints(self, extractor, config, texture):
+        features = extractor.extract(texture, config=config)
+        columns, rows = np.floor(features.keypoints).astype(int).T
+        assert np.array_equal(features.colors, texture[rows, columns])
+
+
+class TestSift(ExtractorContract):
+    name = "sift"
