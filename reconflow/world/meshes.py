@@ -124,4 +124,4 @@ def _lit(patch: Patch, irradiance: Array) -> Array:
         cv2.remap(irradiance, *np.meshgrid(across, band), interpolation=cv2.INTER_LINEAR)
         for band in np.array_split(down, max(1, height // 256))
     ]
-    return patch.albedo**2.2 * np.concatenate(bands)
+    return (patch.albedo**2.2 * np.concatenate(bands)).astype(np.float32)

@@ -1,5 +1,6 @@
 """Scenes → photos: ray casting, filtered textures, haze, sky, lens and sensor."""
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -159,8 +160,8 @@ def _textured(prepared: _Prepared, texture: Array, uv: Array, fineness: Array) -
     order = np.argsort(key, kind="stable")
     key, level, uv = np.take(key, order), np.take(level, order), np.take(uv, order, axis=0)
     sorted_color = np.empty((len(uv), 3), np.float32)
-    bounds = np.flatnonzero(np.diff(key.astype(np.int32), prepend=-1))
-    for start, stop in zip(bounds, [*bounds[1:], len(key)], strict=True):
+    bounds = [*np.flatnonzero(np.diff(key.astype(np.int32), prepend=-1)), len(key)]
+    for start, stop in itertools.pairwise(bounds):
         pyramid = prepared.pyramids[key[start] // 16]
         below = min(int(key[start] % 16), len(pyramid) - 1)
         above = min(below + 1, len(pyramid) - 1)

@@ -164,7 +164,7 @@ def rock(rng: np.random.Generator, height: int, width: int, color: Color) -> Arr
     """Return broken rock: bedding, fractures and mineral spots."""
     base = stone(rng, height, width, color)
     bend = fractal_noise(rng, height, width, largest_px=300)
-    bed = np.sin(np.arange(height)[:, None] / 9 + 2.2 * bend)
+    bed = np.sin(np.arange(height, dtype=np.float32)[:, None] / 9 + 2.2 * bend)
     _, gap = cells(rng, height, width, size_px=float(rng.uniform(60, 110)))
     fracture = np.clip(1 - (gap + 2.0 * np.abs(bend)) / 3.0, 0, 1)
     return np.clip(base * (1 + 0.09 * bed - 0.55 * fracture)[..., None], 0, 1)
@@ -212,7 +212,7 @@ def roof_tiles(rng: np.random.Generator, height: int, width: int, *, tile_px: fl
     along, across = y / tile_px - row, x / tile_px * 1.4 + 0.5 * (row % 2) - column
     count = (int(row.max()) + 1, int(column.max()) + 1)
     tone = np.asarray(color, np.float32) * rng.uniform(0.65, 1.25, (*count, 1)) * rng.uniform(0.93, 1.07, (*count, 3))
-    level = (0.72 + 0.35 * along) * (0.8 + 0.25 * np.sin(np.pi * across))
+    level = ((0.72 + 0.35 * along) * (0.8 + 0.25 * np.sin(np.pi * across))).astype(np.float32)
     return np.clip(base * tone[row, column].astype(np.float32) * level[..., None] * 1.2, 0, 1)
 
 
