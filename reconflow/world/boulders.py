@@ -6,8 +6,7 @@ import numpy as np
 
 from reconflow.core.arrays import Array
 from reconflow.world import textures
-from reconflow.world.courtyard import bush
-from reconflow.world.surfaces import Material, Patch, block, boulder, sheet
+from reconflow.world.surfaces import Material, Patch, block, boulder, bush, sheet
 
 _SIDE, _CORE = 96.0, 42.0
 _DENSITY = 40.0
@@ -43,7 +42,7 @@ def boulders_patches(rng: np.random.Generator) -> list[Patch]:
         x, y = (float(value) for value in rng.uniform(-18, 18, 2))
         size = float(rng.uniform(0.4, 0.9))
         if abs(x - 5) > 4 or abs(y - 4) > 4:
-            patches.append(bush(rng, (x, y, land.height_at(x, y) + 0.5 * size), size, leaves))
+            patches.append(bush(rng, (x, y, land.height_at(x, y) + 0.5 * size), size, leaves, texels_per_m=_DENSITY))
     return [*patches, *_hut(rng, land.height_at(5.0, 4.0))]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from reconflow.core.arrays import Array
 from reconflow.world import textures
-from reconflow.world.surfaces import Material, Patch, block, boulder, lathe, level, sheet
+from reconflow.world.surfaces import Material, Patch, block, boulder, bush, fluted_column, lathe, level, sheet
 
 _DENSITY = 85.0
 """Texels along a metre of wall: about what a photo from the middle of the yard resolves."""
@@ -20,7 +20,7 @@ Opening = tuple[float, float, float, float, float]
 def courtyard_patches(rng: np.random.Generator) -> list[Patch]:
     """Return the sheets of the scene; the facade stands at y = 5, the fountain at the origin."""
     stone = partial(textures.stone, rng, color=_SAND)
-    patches = [_facade(rng), *_wings(rng), *_colonnade(rng), *_fountain(rng), *_crates(rng)]
+    patches = [_facade(rng), *_wings(rng), *_colonnade(rng), *_fountain(rng), *_furniture(rng)]
     paving = partial(
         textures.cobbles, rng, stone_px=24.0, colors=[(0.5, 0.47, 0.43), (0.57, 0.51, 0.44), (0.44, 0.43, 0.42)]
     )
@@ -154,34 +154,11 @@ def _colonnade(rng: np.random.Generator) -> list[Patch]:
     patches: list[Patch] = []
     for x in (-5.5, -2.5, 2.5, 5.5):
         patches += block((x - 0.42, 3.28, 0.0), (x + 0.42, 4.12, 0.35), marble, texels_per_m=_DENSITY)
-        patches.append(fluted_column((x, 3.7), 0.35, 3.6, 0.3, marble))
+        patches.append(fluted_column((x, 3.7), 0.35, 3.6, 0.3, marble, texels_per_m=_DENSITY))
         patches += block((x - 0.42, 3.28, 3.6), (x + 0.42, 4.12, 3.78), marble, texels_per_m=_DENSITY)
     for low, high in (((-6.2, 3.3, 3.78), (-1.8, 4.1, 4.2)), ((1.8, 3.3, 3.78), (6.2, 4.1, 4.2))):
         patches += block(low, high, marble, texels_per_m=_DENSITY)
     return patches
-
-
-def fluted_column(
-    at: tuple[float, float], bottom: float, top: float, radius: float, material: Material, *, flutes: int = 16
-) -> Patch:
-    """Return a column with base, fluted shaft and capital."""
-    shaft_low, shaft_high = bottom + 0.75 * radius, top - 0.8 * radius
-    profile = [
-        (0.0, top),
-        (radius * 1.35, top),
-        (radius * 1.3, top - radius * 0.3),
-        (radius * 0.9, shaft_high),
-        (radius, shaft_low),
-        (radius * 1.15, shaft_low - 0.1 * radius),
-        (radius * 1.32, bottom + 0.35 * radius),
-        (radius * 1.32, bottom),
-    ]
-
-    def flute(angle: Array, z: Array) -> Array:
-        inside = (z > shaft_low + 0.02) & (z < shaft_high - 0.02)
-        return 1 - 0.07 * inside * np.abs(np.sin(flutes * angle / 2)) ** 0.7
-
-    return lathe(profile, material, center=at, texels_per_m=_DENSITY, segments=flutes * 6, reshape=flute)
 
 
 def _fountain(rng: np.random.Generator) -> list[Patch]:
@@ -209,8 +186,8 @@ def _fountain(rng: np.random.Generator) -> list[Patch]:
     ]
 
 
-def _crates(rng: np.random.Generator) -> list[Patch]:
-    """Return what stands about in a yard: two stone benches, pots with shrubs, a few loose stones."""
+def _furniture(rng: np.random.Generator) -> list[Patch]:
+    """Return two stone benches, pots with shrubs and a few loose stones."""
     marble: Material = partial(textures.stone, rng, color=(0.72, 0.68, 0.6))
     clay: Material = partial(textures.stone, rng, color=(0.66, 0.38, 0.26))
     green = [(0.2, 0.33, 0.13), (0.33, 0.45, 0.17), (0.26, 0.4, 0.2), (0.45, 0.5, 0.22)]
@@ -224,7 +201,7 @@ def _crates(rng: np.random.Generator) -> list[Patch]:
     for x, y in ((-1.75, 4.2), (1.75, 4.2), (-7.6, 2.6), (7.5, 2.2), (-7.4, -2.2), (7.2, -1.6)):
         patches.append(lathe(pot, clay, center=(x, y), texels_per_m=_DENSITY, segments=40))
         size = float(rng.uniform(0.4, 0.58))
-        patches.append(bush(rng, (x, y, 0.62 + 0.7 * size), size, leaves))
+        patches.append(bush(rng, (x, y, 0.62 + 0.7 * size), size, leaves, texels_per_m=_DENSITY))
     for x, y in ((-3.4, -2.6), (3.7, -1.9), (-3.9, -2.2), (2.9, 2.4)):
         size = tuple(rng.uniform(0.16, 0.4, 3))
         rocky: Material = partial(textures.rock, rng, color=(0.55, 0.52, 0.47))
@@ -234,17 +211,3 @@ def _crates(rng: np.random.Generator) -> list[Patch]:
             )
         )
     return patches
-
-
-def bush(rng: np.random.Generator, center: tuple[float, float, float], size: float, material: Material) -> Patch:
-    """Return a ball of leaves with a ragged outline."""
-    phase = rng.uniform(0, 2 * np.pi, 4)
-    polar = np.linspace(0.02, 2.6, 14)
-    profile = [(size * float(np.sin(p)), center[2] + size * 1.15 * float(np.cos(p))) for p in polar]
-
-    def ragged(angle: Array, z: Array) -> Array:
-        up = (z - center[2]) / size
-        wave = np.sin(7 * angle + 5 * up + phase[0]) + np.sin(11 * angle - 9 * up + phase[1])
-        return 1 + 0.07 * wave + 0.05 * np.sin(23 * angle + 17 * up + phase[2])
-
-    return lathe(profile, material, center=center[:2], texels_per_m=_DENSITY, segments=72, step_m=0.05, reshape=ragged)

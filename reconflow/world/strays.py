@@ -6,8 +6,7 @@ import numpy as np
 
 from reconflow.core.arrays import Array
 from reconflow.world import textures
-from reconflow.world.courtyard import bush, fluted_column
-from reconflow.world.surfaces import Material, Patch, block, boulder, lathe, level, sheet
+from reconflow.world.surfaces import Material, Patch, block, boulder, bush, fluted_column, lathe, level, sheet
 
 _DENSITY = 95.0
 _COLORS = np.array(
@@ -34,7 +33,17 @@ def _thing(rng: np.random.Generator, at: tuple[float, float], kind: int) -> list
     color = _color(rng)
     stuff: Material = partial(textures.stone, rng, color=color)
     if kind == 0:
-        return [fluted_column(at, 0.0, float(rng.uniform(0.9, 2.2)), 0.24, stuff, flutes=int(rng.integers(8, 18)))]
+        return [
+            fluted_column(
+                at,
+                0.0,
+                float(rng.uniform(0.9, 2.2)),
+                0.24,
+                stuff,
+                texels_per_m=_DENSITY,
+                flutes=int(rng.integers(8, 18)),
+            )
+        ]
     if kind == 1:
         size = rng.uniform(0.3, 0.75, 3)
         rocky: Material = partial(textures.rock, rng, color=color)
@@ -48,7 +57,7 @@ def _thing(rng: np.random.Generator, at: tuple[float, float], kind: int) -> list
     leaves: Material = partial(textures.foliage, rng, colors=[(0.25, 0.4, 0.2), (0.5, 0.5, 0.2)], leaf_px=8.0)
     return [
         lathe(jar, stuff, center=at, texels_per_m=_DENSITY, segments=60, step_m=0.04),
-        bush(rng, (*at, tall + 0.25), 0.28, leaves),
+        bush(rng, (*at, tall + 0.25), 0.28, leaves, texels_per_m=_DENSITY),
     ]
 
 

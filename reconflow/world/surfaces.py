@@ -122,6 +122,59 @@ def boulder(
     return sheet(points, material, texels_per_m=texels_per_m)
 
 
+def fluted_column(
+    at: tuple[float, float],
+    bottom: float,
+    top: float,
+    radius: float,
+    material: Material,
+    *,
+    texels_per_m: float,
+    flutes: int = 16,
+) -> Patch:
+    """Return a column with base, fluted shaft and capital."""
+    shaft_low, shaft_high = bottom + 0.75 * radius, top - 0.8 * radius
+    profile = [
+        (0.0, top),
+        (radius * 1.35, top),
+        (radius * 1.3, top - radius * 0.3),
+        (radius * 0.9, shaft_high),
+        (radius, shaft_low),
+        (radius * 1.15, shaft_low - 0.1 * radius),
+        (radius * 1.32, bottom + 0.35 * radius),
+        (radius * 1.32, bottom),
+    ]
+
+    def flute(angle: Array, z: Array) -> Array:
+        inside = (z > shaft_low + 0.02) & (z < shaft_high - 0.02)
+        return 1 - 0.07 * inside * np.abs(np.sin(flutes * angle / 2)) ** 0.7
+
+    return lathe(profile, material, center=at, texels_per_m=texels_per_m, segments=flutes * 6, reshape=flute)
+
+
+def bush(
+    rng: np.random.Generator,
+    center: tuple[float, float, float],
+    size: float,
+    material: Material,
+    *,
+    texels_per_m: float,
+) -> Patch:
+    """Return a ball of leaves with a ragged outline."""
+    phase = rng.uniform(0, 2 * np.pi, 4)
+    polar = np.linspace(0.02, 2.6, 14)
+    profile = [(size * float(np.sin(p)), center[2] + size * 1.15 * float(np.cos(p))) for p in polar]
+
+    def ragged(angle: Array, z: Array) -> Array:
+        up = (z - center[2]) / size
+        wave = np.sin(7 * angle + 5 * up + phase[0]) + np.sin(11 * angle - 9 * up + phase[1])
+        return 1 + 0.07 * wave + 0.05 * np.sin(23 * angle + 17 * up + phase[2])
+
+    return lathe(
+        profile, material, center=center[:2], texels_per_m=texels_per_m, segments=72, step_m=0.05, reshape=ragged
+    )
+
+
 def _running(lengths: Array) -> Array:
     """Return the running sum of segment lengths, scaled to end at 1."""
     total = np.concatenate([[0.0], np.cumsum(np.maximum(lengths, 1e-6))])

@@ -6,8 +6,7 @@ import numpy as np
 
 from reconflow.core.arrays import Array
 from reconflow.world import textures
-from reconflow.world.courtyard import bush, fluted_column
-from reconflow.world.surfaces import Material, Patch, boulder, lathe, sheet
+from reconflow.world.surfaces import Material, Patch, boulder, bush, fluted_column, lathe, sheet
 
 _DENSITY = 75.0
 _COLUMNS = 10
@@ -35,7 +34,7 @@ def temple_patches(rng: np.random.Generator) -> list[Patch]:
     for k in range(_COLUMNS):
         turn = 2 * np.pi * (k + 0.5) / _COLUMNS
         at = (3.6 * float(np.cos(turn)), 3.6 * float(np.sin(turn)))
-        patches.append(fluted_column(at, 1.2, 4.8, 0.28, marble))
+        patches.append(fluted_column(at, 1.2, 4.8, 0.28, marble, texels_per_m=_DENSITY))
     return [*patches, _ground(rng), _hills(rng), *_ruins(rng), *_trees(rng)]
 
 
@@ -160,5 +159,5 @@ def _trees(rng: np.random.Generator) -> list[Patch]:
         turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(7.5, 10)
         size = float(rng.uniform(0.35, 0.7))
         center = (float(away * np.cos(turn)), float(away * np.sin(turn)), 0.7 * size)
-        patches.append(bush(rng, center, size, leaves))
+        patches.append(bush(rng, center, size, leaves, texels_per_m=_DENSITY))
     return patches
