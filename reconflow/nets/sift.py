@@ -16,6 +16,8 @@ from reconflow.nets.threads import opencv_on_one_thread
 
 _LAYERS = 3
 _WIDTH = 128
+_CANDIDATES = 1.5
+"""Keypoints described for each one kept."""
 _SMALLEST_SIDE_PX = 12
 """Below it OpenCV has no octave to search."""
 
@@ -24,8 +26,9 @@ _SMALLEST_SIDE_PX = 12
 class Sift:
     """OpenCV's SIFT: the strongest keypoints, RootSIFT descriptors as uint8.
 
-    A place with several dominant orientations gives several keypoints that share their coordinates.
-    ``contrast_threshold`` is the smallest difference of Gaussians, for grey values from 0 to 1, as in COLMAP.
+    A place with several dominant orientations gives several keypoints that share their coordinates. The score is
+    response × scale: the response alone prefers small keypoints, which are the first to vanish when the viewpoint
+    moves. ``contrast_threshold`` is the smallest response kept, for grey values from 0 to 1, as in COLMAP.
     """
 
     name: str = "sift"
@@ -38,7 +41,7 @@ class Sift:
         if min(grey.shape) < _SMALLEST_SIDE_PX:
             return _features(np.zeros((0, 5), np.float32), np.zeros((0, _WIDTH), np.uint8), image)
         detector = cv2.SIFT.create(
-            nfeatures=config.max_keypoints,
+            nfeatures=round(_CANDIDATES * config.max_keypoints),
             nOctaveLayers=_LAYERS,
             contrastThreshold=config.contrast_threshold * _LAYERS,
             edgeThreshold=config.edge_threshold,
@@ -49,8 +52,9 @@ class Sift:
         if not found:
             return _features(np.zeros((0, 5), np.float32), np.zeros((0, _WIDTH), np.uint8), image)
         table = np.array([(*k.pt, k.size, k.angle, k.response) for k in found], np.float32)
-        x, y, size, angle, response = table.T
-        order = np.lexsort((angle, x, y, -size, -response))[: config.max_keypoints]
+        table[:, 4] *= table[:, 2]
+        x, y, _, angle, score = table.T
+        order = np.lexsort((angle, x, y, -score))[: config.max_keypoints]
         table = table[order]
         # OpenCV puts the centre of the top-left pixel at (0, 0), and calls the diameter the size.
         shrink = np.array([width / grey.shape[1], height / grey.shape[0]], np.float32)
@@ -82,7 +86,7 @@ def _reduced(image: Array, long_edge_px: int) -> Array:
 
 
 def _features(table: Array, descriptors: Array, image: Array) -> Features:
-    """Pack rows of x, y, scale, angle in degrees and response."""
+    """Pack rows of x, y, scale, angle in degrees and score."""
     height, width = image.shape[:2]
     x, y = table[:, 0], table[:, 1]
     columns = np.clip(x.astype(np.int32), 0, width - 1)

@@ -63,9 +63,11 @@ def test_a_higher_contrast_threshold_keeps_fewer(texture):
     assert counts[0] > counts[1] > counts[2]
 
 
-def test_a_picture_in_shadow_still_has_keypoints(texture):
-    dark = (texture // 12).astype(np.uint8)
-    assert len(Sift().extract(dark, config=ExtractConfig(max_keypoints=2000))) > 200
+def test_a_lower_threshold_finds_keypoints_in_shadow(texture):
+    dark = (texture // 6).astype(np.uint8)
+    none, many = (ExtractConfig(max_keypoints=5000, contrast_threshold=threshold) for threshold in (0.0066, 0.002))
+    assert len(Sift().extract(dark, config=none)) == 0
+    assert len(Sift().extract(dark, config=many)) > 1000
 
 
 def test_opencv_keeps_the_threads_it_was_given(texture):
