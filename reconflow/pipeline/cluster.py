@@ -28,8 +28,8 @@ GPU = "GPU"
 MAPPER = "MAPPER"
 
 _DASK = {
-    # A task that kills its worker is tried once more and then given up, instead of taking four workers down.
-    "distributed.scheduler.allowed-failures": 1,
+    # A task whose worker died comes back at once, to be tried again alone, instead of taking four workers down.
+    "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,
     # Results are small records; arrays go through the store. Nothing needs to spill or to be copied about.
     "distributed.scheduler.active-memory-manager.start": False,

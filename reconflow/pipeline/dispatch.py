@@ -2,6 +2,7 @@
 
 import queue
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -91,43 +92,41 @@ class Dispatcher:
     ) -> Iterator[Done[TaskT] | Died[TaskT] | Advanced]:
         """Submit ``body(task, *arguments)`` for every task and yield what happens, as it happens.
 
-        A task that takes its workers down is cut in halves and tried again, down to the single unit that does it:
-        one bad photo costs itself and nothing else. Leaving the loop early, by an exception or by cancellation,
-        stops the tasks on the workers too.
+        When a worker dies, everything in its queue is under suspicion. Suspects are tried again one by one, with
+        nothing else in flight, so that only the guilty dies again; it is cut in halves, down to the single unit that
+        does it. One bad photo costs itself and nothing else. Leaving the loop early, by an exception or by
+        cancellation, stops the tasks on the workers too.
         """
-        waiting: dict[str, tuple[Future, TaskT]] = {}
-        done: dict[str, int] = {}
-
-        def submit(task: TaskT) -> None:
-            key = f"{stage}-{task.key}-{self._line.run}"
-            future = self._client.submit(body, task, *arguments, key=key, resources=resources or None, retries=0)
-            waiting[key] = future, task
-            future.add_done_callback(self._inbox.put)
-
-        for task in tasks:
-            submit(task)
+        flight = _Flight(self._client, self._line, body, stage=stage, resources=resources, arguments=arguments)
+        suspects: list[TaskT] = []
+        units: dict[str, int] = {}
         try:
-            while waiting:
+            flight.submit(tasks, self._inbox)
+            while flight.waiting or suspects:
+                if not flight.waiting:
+                    flight.submit([suspects.pop()], self._inbox)
                 message = self._next()
                 if isinstance(message, dict):
                     if message["stage"] == stage:
-                        done[message["task"]] = message["done"]
-                        yield Advanced(sum(done.values()), message["detail"])
+                        units[message["task"]] = message["done"]
+                        yield Advanced(sum(units.values()), message["detail"])
                     continue
-                if str(message.key) not in waiting:
+                landed = flight.land(message)
+                if landed is None:
                     continue
-                future, task = waiting.pop(str(message.key))
-                ended = _ended(future, task)
-                if isinstance(ended, Died) and (halves := task.halves()):
-                    for half in halves:
-                        submit(half)  # pyright: ignore[reportArgumentType] - a task's halves are of its own type
-                    continue
-                done[task.key] = len(task)
-                yield ended
-                yield Advanced(sum(done.values()), "")
+                task, ended = landed
+                if isinstance(ended, Died) and task.key not in flight.alone:
+                    flight.alone.add(task.key)
+                    suspects.append(task)
+                elif isinstance(ended, Died) and (halves := task.halves()):
+                    flight.alone.update(half.key for half in halves)
+                    suspects += halves  # pyright: ignore[reportOperatorIssue] - a task's halves are of its own type
+                else:
+                    units[task.key] = len(task)
+                    yield ended
+                    yield Advanced(sum(units.values()), "")
         finally:
-            if waiting:
-                self._stop([future for future, _ in waiting.values()])
+            self._stop(flight)
 
     def _next(self) -> Future | dict[str, Any]:
         while True:
@@ -139,17 +138,52 @@ class Dispatcher:
                 if self._client.status not in ("running", "newly-created", "connecting"):
                     raise ClusterError("the scheduler was lost; run the same command again to go on") from None
 
-    def _stop(self, futures: list[Future]) -> None:
+    def _stop(self, flight: "_Flight[Any]") -> None:
         """Tell running tasks to end and take back waiting ones; a running thread cannot be stopped from outside."""
-        if self._client.status == "running":
+        if flight.waiting and self._client.status == "running":
             Event(self._line.cancel, client=self._client).set()
-            self._client.cancel(futures)
+            self._client.cancel([future for future, _ in flight.waiting.values()])
+
+
+class _Flight(Generic[TaskT]):
+    """The tasks of a stage that are with the cluster."""
+
+    def __init__(
+        self,
+        client: Client,
+        line: RunLine,
+        body: Callable[..., Any],
+        *,
+        stage: str,
+        resources: dict[str, float],
+        arguments: Sequence[Any],
+    ):
+        self.waiting: dict[str, tuple[Future, TaskT]] = {}
+        self.alone: set[str] = set()
+        """Keys of the tasks that are, or will be, tried with nothing else in flight."""
+        self._submit = partial(client.submit, body, resources=resources or None)
+        self._name = f"{stage}-{{}}-{{}}-{line.run}"
+        self._arguments = arguments
+
+    def submit(self, tasks: Sequence[TaskT], inbox: "queue.SimpleQueue[Any]") -> None:
+        """Send tasks off; each of them lands in the inbox when it ends."""
+        for task in tasks:
+            # A second attempt needs a name of its own: the first one's failure may still be known to the scheduler.
+            key = self._name.format(task.key, int(task.key in self.alone))
+            future = self._submit(task, *self._arguments, key=key)
+            self.waiting[key] = future, task
+            future.add_done_callback(inbox.put)
+
+    def land(self, message: Future) -> tuple[TaskT, Done[TaskT] | Died[TaskT]] | None:
+        """Return a task that ended and how; ``None`` for a future that is not of this stage."""
+        future, task = self.waiting.pop(str(message.key), (None, None))
+        return None if future is None or task is None else (task, _ended(future, task))
 
 
 def _ended(future: Future, task: TaskT) -> Done[TaskT] | Died[TaskT]:
     try:
         return Done(task, future.result())
-    except (FutureCancelledError, OSError) as error:
-        raise ClusterError("the scheduler was lost; run the same command again to go on") from error
     except KilledWorker:
         return Died(task, "its worker was killed each time it was tried (out of memory, or a crash in native code)")
+    except (FutureCancelledError, OSError) as error:
+        raise ClusterError("the scheduler was lost; run the same command again to go on") from error

@@ -1,0 +1,67 @@
+import os
+import time
+
+import pytest
+from distributed import Client, LocalCluster
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconflow.errors import ClusterError
+from reconflow.pipeline.cluster import open_client, place, placement
+
+
+def worker(threads=1, **resources):
+    return {"nthreads": threads, "resources": resources}
+
+
+def test_plain_workers_take_every_kind_of_task():
+    found = place({"a": worker(4), "b": worker(2)})
+    assert (found.compute, found.slots, found.mapper) == ({}, 6, 0)
+
+
+def test_workers_with_resources_are_used_for_what_they_offer():
+    found = place({"a": worker(CPU=1), "b": worker(CPU=1), "m": worker(8, MAPPER=8)})
+    assert (found.compute, found.slots, found.mapper, found.mapper_threads) == ({"CPU": 1}, 2, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("workers", "missing"),
+    [({}, "no worker has joined"), ({"a": worker(CPU=1)}, "MAPPER"), ({"a": worker(MAPPER=1)}, "no worker offers CPU")],
+)
+def test_a_cluster_that_lacks_a_kind_of_worker_says_which(workers, missing):
+    with pytest.raises(ClusterError, match=missing):
+        place(workers)
+
+
+@given(st.lists(st.integers(1, 64), min_size=1, max_size=20))
+def test_slots_never_exceed_the_threads_there_are(threads):
+    workers = {str(i): worker(n, CPU=n) for i, n in enumerate(threads)} | {"m": worker(1, MAPPER=1)}
+    assert place(workers).slots == sum(threads)
+
+
+def test_a_local_cluster_offers_cores_and_a_mapper_and_closes_with_its_client():
+    with open_client(workers=2, gpus=0) as client:
+        where = placement(client)
+        assert (where.compute, where.slots) == ({"CPU": 1}, 2)
+        pids = set(client.run(os.getpid).values())
+        assert len(pids - {os.getpid()}) == 2
+        assert client.dashboard_link.startswith("http://127.0.0.1")
+    for pid in pids - {os.getpid()}:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_scheduler_that_does_not_answer_is_told_in_seconds():
+    started = time.monotonic()
+    with pytest.raises(ClusterError, match=r"127\.0\.0\.1:9 cannot be reached"):
+        open_client("tcp://127.0.0.1:9", timeout_s=2)
+    assert time.monotonic() - started < 15
+
+
+def test_waiting_for_workers_ends_with_what_is_missing():
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+        pytest.raises(ClusterError, match="no worker has joined"),
+    ):
+        placement(client, timeout_s=1)

@@ -1,0 +1,213 @@
+import hashlib
+import os
+import signal
+import threading
+import zipfile
+
+import msgspec
+import pytest
+
+import reconflow as rf
+from reconflow.errors import Cancelled, NoImagesError, OutputError, TooFewImagesError
+from reconflow.pipeline.events import Notice, StageAdvanced, StageFinished, StageStarted
+from reconflow.pipeline.run import run
+from reconflow.store.run_folder import RunFolder
+
+
+class Ears:
+    """Listens to a run; ``on`` calls a function once, when a stage has advanced."""
+
+    def __init__(self, on=None):
+        self.events = []
+        self._on = on or {}
+
+    def __call__(self, event):
+        self.events.append(event)
+        if isinstance(event, StageAdvanced) and event.stage in self._on:
+            self._on.pop(event.stage)()
+
+    def reused(self):
+        return {e.stage: e.reused for e in self.events if isinstance(e, StageFinished)}
+
+
+def hashes(folder):
+    names = ["submission.csv", "images.csv", *sorted(p.name for p in folder.glob("*.ply"))]
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+@pytest.fixture(scope="module")
+def finished(client, sample, quick, tmp_path_factory):
+    """A run that went through undisturbed."""
+    ears = Ears()
+    out = tmp_path_factory.mktemp("finished")
+    result = run(sample.images, out, client=client, config=quick, dataset="sample", on_event=ears)
+    return result, ears
+
+
+def test_two_mixed_scenes_come_out_as_two_models_with_every_photo(finished, sample):
+    result, _ = finished
+    scene_of = {row.image: row.scene for row in sample.rows}
+    assert len(result.clusters) == 2
+    for model in result.clusters:
+        assert len({scene_of[name] for name in model.images}) == 1
+        assert len(model.images) == 5
+        assert model.errors_px.mean() < 1
+
+
+def test_the_score_against_the_known_cameras_is_high(finished, sample):
+    result, _ = finished
+    score = rf.evaluate_files(sample.folder / "truth.csv", result.folder / "submission.csv")
+    assert score.final > 0.9
+
+
+def test_every_file_of_the_input_has_exactly_one_fate(finished, sample):
+    result, _ = finished
+    fates = result.images["status"].to_dict()
+    assert set(fates) == {p.name for p in sample.images.iterdir()}
+    assert [name for name, fate in fates.items() if fate == "unreadable"] == list(sample.unreadable)
+    strays = {row.image for row in sample.rows if row.scene == "outliers"}
+    assert {name for name, fate in fates.items() if fate == "outlier"} == strays
+    assert sorted(row.image for row in result.poses) == sorted(set(fates) - set(sample.unreadable))
+
+
+def test_all_promised_files_are_there(finished):
+    folder = finished[0].folder
+    for name in (
+        "submission.csv",
+        "images.csv",
+        "report.json",
+        "report.html",
+        "run.toml",
+        "cluster0_model0.ply",
+        "cluster0_decimated_model0.ply",
+        "models/cluster1_model0/points3D.bin",
+    ):
+        assert (folder / name).stat().st_size > 0, name
+    assert not list(folder.rglob(".partial*"))
+
+
+def test_progress_of_every_stage_is_told_in_order_and_never_goes_back(finished):
+    _, ears = finished
+    stages = [e.stage for e in ears.events if isinstance(e, StageStarted)]
+    assert stages == ["ingest", "extract", "shortlist", "match", "split", "reconstruct", "cloud", "report"]
+    for stage in stages:
+        counts = [e.done for e in ears.events if isinstance(e, StageAdvanced) and e.stage == stage]
+        assert counts == sorted(counts)
+    assert any(isinstance(e, Notice) and "cannot be" in e.message for e in ears.events)
+
+
+def test_running_again_reuses_everything_and_gives_the_same_bytes(finished, client, sample, quick):
+    result, _ = finished
+    before = hashes(result.folder)
+    ears = Ears()
+    run(sample.images, result.folder, client=client, config=quick, dataset="sample", on_event=ears)
+    assert ears.reused() | {"ingest": 0} == {
+        "ingest": 0,
+        "extract": 11,
+        "shortlist": 0,
+        "match": 55,
+        "split": 0,
+        "reconstruct": 10,
+        "cloud": 0,
+        "report": 0,
+    }
+    assert hashes(result.folder) == before
+
+
+def test_a_changed_mapping_option_repeats_no_extraction_and_no_matching(finished, client, sample, quick, out):
+    store = str(finished[0].folder / "store")
+    other = msgspec.structs.replace(quick, reconstruct=msgspec.structs.replace(quick.reconstruct, seed=5))
+    ears = Ears()
+    run(sample.images, out, client=client, config=other, dataset="sample", store=store, on_event=ears)
+    reused = ears.reused()
+    assert (reused["extract"], reused["match"], reused["reconstruct"]) == (11, 55, 0)
+
+
+def test_a_notebook_opens_what_is_stored_in_one_line(finished):
+    result, _ = finished
+    folder = result.folder
+    features = rf.open_features(folder)
+    matches = rf.open_matches(folder)
+    model = result.clusters[0]
+    names = sorted(model.images)
+    assert len(features[names[0]]) > 100
+    putative, geometry = matches[names[0], names[1]]
+    assert 15 <= len(geometry) <= len(putative)
+    again = rf.open_result(folder)
+    assert again.insights == msgspec.json.decode((folder / "report.json").read_bytes(), type=type(result.insights))
+    assert again.clusters[0].points.shape == (again.insights.models[0].n_points, 3)
+    assert again.clusters[0].cam_from_world[names[0]].rotation.shape == (3, 3)
+    assert result.plot().data
+    assert "cluster0_model0" in result._repr_html_()
+
+
+def test_a_worker_killed_while_matching_costs_only_its_tile(finished, client, sample, quick, out):
+    pids = list(client.run(os.getpid).values())
+    victim = next(pid for pid in pids if pid != os.getpid())
+    ears = Ears(on={"match": lambda: os.kill(victim, signal.SIGKILL)})
+    result = run(sample.images, out, client=client, config=quick, dataset="sample", on_event=ears)
+    assert sorted(map(sorted, (m.images for m in result.clusters))) == sorted(
+        map(sorted, (m.images for m in finished[0].clusters))
+    )
+    assert hashes(out)["submission.csv"] == hashes(finished[0].folder)["submission.csv"]
+
+
+@pytest.mark.parametrize("stage", ["extract", "match", "reconstruct"])
+def test_a_cancelled_run_goes_on_from_what_is_stored(client, sample, quick, out, stage):
+    stop = threading.Event()
+    with pytest.raises(Cancelled):
+        run(
+            sample.images,
+            out,
+            client=client,
+            config=quick,
+            on_event=Ears(on={stage: stop.set}),
+            is_cancelled=stop.is_set,
+        )
+    ears = Ears()
+    result = run(sample.images, out, client=client, config=quick, on_event=ears)
+    assert len(result.clusters) == 2
+    if stage == "reconstruct":
+        assert ears.reused()["match"] == 55
+
+
+def test_a_zip_gives_what_the_folder_gives(finished, client, sample, quick, out, tmp_path):
+    path = tmp_path / "photos.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for photo in sorted(sample.images.iterdir()):
+            archive.write(photo, f"holiday/{photo.name}")
+    store = str(finished[0].folder / "store")
+    ears = Ears()
+    result = run(path, out, client=client, config=quick, store=store, on_event=ears)
+    assert {name.removeprefix("holiday/") for name in result.images.index} == set(finished[0].images.index)
+    assert (ears.reused()["extract"], ears.reused()["match"]) == (11, 55)
+
+
+def test_photos_that_share_nothing_end_as_outliers_and_not_as_a_lie(client, sample, quick, out, tmp_path):
+    chosen: dict[str, str] = {}
+    for row in sample.rows:
+        chosen.setdefault(row.scene, row.image)
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name in chosen.values():
+        (folder / name).write_bytes((sample.images / name).read_bytes())
+    result = run(folder, out, client=client, config=quick)
+    assert result.clusters == ()
+    assert set(result.images["status"]) == {"outlier"}
+    assert all(row.scene == "outliers" for row in result.poses)
+
+
+def test_bad_input_is_told_before_any_work(client, quick, out, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(NoImagesError):
+        run(empty, out, client=client, config=quick)
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (empty / name).write_bytes(b"no image")
+    with pytest.raises(TooFewImagesError, match="0 readable photos"):
+        run(empty, out, client=client, config=quick)
+
+
+def test_two_runs_do_not_write_to_one_folder(client, sample, quick, out):
+    with RunFolder(out), pytest.raises(OutputError, match="another run is writing"):
+        run(sample.images, out, client=client, config=quick)
