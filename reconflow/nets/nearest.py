@@ -76,8 +76,9 @@ def nearest_two(queries: Array, targets: Array) -> Nearest:
 def _extended(descriptors: Array, *, half_at: int) -> Array:
     """Append 1 and −|d|²/2, so that the product of a row and a column is minus half their squared distance."""
     values = np.asarray(descriptors, np.float32)
-    extended = np.ones((len(values), values.shape[1] + 2), np.float32)
+    extended = np.empty((len(values), values.shape[1] + 2), np.float32)
     extended[:, :-2] = values
+    extended[:, -2:] = 1
     extended[:, half_at] = -0.5 * np.einsum("nd,nd->n", values, values)
     return extended
 
