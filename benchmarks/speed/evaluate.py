@@ -102,7 +102,7 @@ def main() -> None:
     """Parse the arguments, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, help="file of the other implementation")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[20, 50, 100], help="images timed on both sides")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[20, 50, 100], help="images timed on both sides")
     parser.add_argument("--alone", type=int, nargs="*", default=[200], help="images timed on our side only")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the results there")

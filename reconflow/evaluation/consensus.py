@@ -22,6 +22,9 @@ _CELLS = 1 << 19
 
 _TABLE_BITS = 20
 
+_TIGHT = 1e-7
+"""Squared thresholds below this, for points of median distance 1, need squared distances without cancellation."""
+
 
 @dataclass(frozen=True)
 class Consensus:
@@ -137,6 +140,21 @@ class _Search:
 
     def _squared_distances(self, linear: Array, shift: Array) -> Array:
         """(B, N) squared distances of the mapped source points to their targets; NaN where there is no similarity."""
+        if self.squared_thresholds.min() < _TIGHT:
+            return self._careful_squared_distances(linear, shift)
+        # |La + t − b|² is linear in the moments of a and b: one matrix product, at the price of digits that only
+        # thresholds far below the points' spread would notice.
+        coefficients = np.empty((shift.shape[1], self.points.moments.shape[1]))
+        coefficients[:, 0] = (shift * shift).sum(0)
+        coefficients[:, 1:4] = 2 * (linear * shift[:, None]).sum(0).T
+        coefficients[:, 4:7] = -2 * shift.T
+        coefficients[:, 7:16] = -2 * linear.reshape(9, -1).T
+        coefficients[:, 16] = (linear[0] * linear[0]).sum(0)
+        coefficients[:, 17] = 1
+        return coefficients @ self.points.moments.T
+
+    def _careful_squared_distances(self, linear: Array, shift: Array) -> Array:
+        """Return the same from the residuals themselves."""
         source, target = self.points.source, self.points.target
         coefficients = np.empty((shift.shape[1], 5))
         coefficients[:, 4] = -1

@@ -15,8 +15,7 @@ _ILL_CONDITIONED = 1e-3
 
 _NEWTON_STEPS = 60
 _NO_SPREAD = 1e-14
-"""A subset whose squared spread is below this, per point of the whole set of spread about 1, is one point: its scale is
-undefined."""
+"""A subset with less squared spread than this per point of the whole set (of spread about 1) has no scale."""
 
 
 @dataclass(frozen=True)

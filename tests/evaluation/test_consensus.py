@@ -74,3 +74,14 @@ def test_more_than_sixty_four_centres_fit_in_a_mask():
     source[66:] += 3
     found = register_centers(source, target, [1e-3, 1e-2, 1e-1])
     assert (found.errors < 0.1).all(axis=1).tolist() == [True] * 66 + [False] * 4
+
+
+def test_tight_and_loose_thresholds_are_searched_alike():
+    rng = np.random.default_rng(10)
+    target = rng.normal(size=(25, 3))
+    source = 3 * target + 0.05 * rng.normal(size=target.shape)
+    loose = [0.01, 0.02, 0.03, 0.05]
+    quick = register_centers(source, target, loose).errors
+    # One tight threshold switches the whole search to the careful distances.
+    careful = register_centers(source, target, [1e-6, *loose]).errors[:, 1:]
+    np.testing.assert_array_equal(quick < loose, careful < loose)
