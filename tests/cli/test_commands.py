@@ -102,7 +102,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(photos, tmp_path):
         while not (tmp_path / "out" / "store" / "features").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         os.kill(process.pid, signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode in (0, 130), errors
     assert "Traceback" not in errors
     assert process.returncode == 0 or "run the same command again" in errors
