@@ -26,9 +26,9 @@ def score(make_scene):
 
 def test_the_table_shows_every_scene_and_the_final_score(score):
     text = _printed(score, 140)
-    assert "100 / 100 / 100 / 100" in text
+    assert "100 100 100 100" in text
     assert "none" in text
-    assert "0 of 1 outliers placed" in text
+    assert "0 of 1 outliers" in text
     final = next(line for line in text.splitlines() if "Final" in line)
     assert "50.0" in final
     assert "66.7" in final
@@ -36,3 +36,10 @@ def test_the_table_shows_every_scene_and_the_final_score(score):
 
 def test_names_are_shown_as_they_are_and_not_as_markup(score):
     assert "[red]b[/red]" in _printed(score, 140)
+
+
+def test_no_figure_is_cut_in_eighty_columns(score):
+    text = _printed(score, 80)
+    assert "…" not in text
+    assert "100 100 100 100" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
