@@ -5,15 +5,12 @@ metric a wrong merge of two scenes costs far more than a split, so a component i
 hold together two groups that are each strongly connected.
 """
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconflow.config import SplitConfig
 from reconflow.core.matches import PairSummary
 from reconflow.core.scenes import Scene, Split
-
-Graph = dict[str, dict[str, int]]
-"""Photo → neighbour → inliers of the verified pair, in both directions."""
+from reconflow.core.view_graph import Graph, components, view_graph
 
 
 def split_scenes(images: Sequence[str], *, pairs: Iterable[PairSummary], config: SplitConfig) -> Split:
@@ -37,31 +34,6 @@ def split_scenes(images: Sequence[str], *, pairs: Iterable[PairSummary], config:
         outliers=dict(sorted(outliers.items())),
         cut_bridges=tuple(sorted(cut)),
     )
-
-
-def view_graph(images: Iterable[str], pairs: Iterable[PairSummary]) -> Graph:
-    """Return the graph of verified pairs over ``images``."""
-    graph: Graph = {name: {} for name in sorted(images)}
-    for pair in pairs:
-        if pair.verified:
-            graph[pair.first][pair.second] = graph[pair.second][pair.first] = pair.inliers
-    return graph
-
-
-def components(graph: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
-    """Return the connected components, each sorted, in order of their first name."""
-    seen: set[str] = set()
-    found: list[list[str]] = []
-    for start in sorted(graph):
-        if start not in seen:
-            group, queue = {start}, deque([start])
-            while queue:
-                fresh = [name for name in graph[queue.popleft()] if name not in group]
-                group.update(fresh)
-                queue.extend(fresh)
-            seen |= group
-            found.append(sorted(group))
-    return found
 
 
 def _cut_bridges(graph: Graph, config: SplitConfig) -> tuple[list[list[str]], list[tuple[str, str, int]]]:

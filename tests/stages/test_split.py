@@ -3,7 +3,8 @@ from hypothesis import strategies as st
 
 from reconflow.config import SplitConfig
 from reconflow.core.matches import PairSummary
-from reconflow.stages.split import components, split_scenes, view_graph
+from reconflow.core.view_graph import components, view_graph
+from reconflow.stages.split import split_scenes
 
 
 def pair(a: str, b: str, inliers: int = 100, *, verified: bool = True) -> PairSummary:

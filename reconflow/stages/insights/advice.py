@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from reconflow.core.view_graph import Graph
 from reconflow.stages.insights.facts import Insights
-from reconflow.stages.insights.weak_links import Graph
 
 _WEAK_INLIERS = 60
 _LOW_RATE = 0.8
@@ -13,6 +13,7 @@ _FEW_PHOTOS = 4
 
 
 def warnings(facts: Insights, *, cut: int) -> Iterator[str]:
+    """Yield what a person should not overlook; ``cut`` weak pairs were left out between scenes."""
     unreadable = [fate.name for fate in facts.images if fate.status == "unreadable"]
     if unreadable:
         yield f"{_count(len(unreadable), 'file')} could not be read: {_listed(unreadable)}."
@@ -36,6 +37,7 @@ def warnings(facts: Insights, *, cut: int) -> Iterator[str]:
 
 
 def recommendations(facts: Insights, graph: Graph) -> Iterator[str]:
+    """Yield what would make the next run better: mostly, which photos to take."""
     if not facts.models:
         yield (
             "Take photos of one textured place from many sides, each sharing at least two thirds of its view with"

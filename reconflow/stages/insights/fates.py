@@ -10,9 +10,10 @@ from reconflow.core.images import ImageRecord, Unreadable
 from reconflow.core.matches import PairSummary
 from reconflow.core.models import Model
 from reconflow.core.scenes import Split
+from reconflow.core.view_graph import Graph, view_graph
 from reconflow.stages.insights.advice import recommendations, warnings
 from reconflow.stages.insights.facts import ImageFate, Insights, ModelSummary
-from reconflow.stages.insights.weak_links import Graph, view_graph, weak_links
+from reconflow.stages.insights.weak_links import weak_links
 
 LONGEST_TRACK_BIN = 10
 
@@ -46,7 +47,7 @@ def insights(
         Photo → why it is in no model, for scenes that have none; those of scenes with models know it themselves.
 
     """
-    graph = view_graph(images, pairs)
+    graph = view_graph((image.name for image in images), pairs)
     homes = _homes(models)
     reasons = {name: why for model in models for name, why in model.unregistered.items()} | dict(unregistered or {})
     fates = _fates(images, unreadable, graph=graph, homes=homes, split=split, reasons=reasons)

@@ -1,23 +1,11 @@
 """The verified pairs that hold a scene together."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from reconflow.core.images import ImageRecord
-from reconflow.core.matches import PairSummary
+from reconflow.core.view_graph import Graph
 from reconflow.stages.insights.facts import WeakLink
 
-Graph = dict[str, dict[str, int]]
-"""Photo → neighbour → inliers of the verified pair, in both directions."""
-
 _LINKS_PER_SCENE = 5
-
-
-def view_graph(images: Iterable[ImageRecord], pairs: Iterable[PairSummary]) -> Graph:
-    graph: Graph = {name: {} for name in sorted({record.name for record in images})}
-    for pair in pairs:
-        if pair.verified and pair.first in graph and pair.second in graph and pair.first != pair.second:
-            graph[pair.first][pair.second] = graph[pair.second][pair.first] = pair.inliers
-    return graph
 
 
 def weak_links(graph: Graph, names: Sequence[str], *, cluster: int) -> list[WeakLink]:

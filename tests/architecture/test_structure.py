@@ -1,0 +1,105 @@
+import ast
+import json
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reconflow
+from reconflow import errors
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = sorted((ROOT / "reconflow").rglob("*.py"))
+HEAVY = ("torch", "pycolmap", "cv2", "open3d", "zarr", "dask", "distributed", "pandas", "plotly", "faiss", "numpy")
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def tracked():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.splitlines()]
+
+
+def test_importing_reconflow_loads_nothing_heavy():
+    code = "import json, sys, reconflow; print(json.dumps(sorted(sys.modules)))"
+    loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert set(loaded).isdisjoint(HEAVY)
+
+
+def test_every_public_name_can_be_had():
+    for name in reconflow.__all__:
+        assert getattr(reconflow, name) is not None
+    with pytest.raises(AttributeError):
+        reconflow.nothing  # noqa: B018
+
+
+def test_the_arrows_between_the_layers_point_one_way():
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_everything_is_caught_in_one_file_only():
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for path in LIBRARY
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception"))
+    ]
+    assert set(found) == {"reconflow/pipeline/tasks.py"}
+
+
+def test_no_module_is_named_after_nothing():
+    assert not {path.stem for path in LIBRARY} & {"utils", "helpers", "common", "misc"}
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_file_has_a_docstring_and_at_most_four_hundred_lines(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    assert not text or ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_public_function_and_class_says_what_it_is(path):
+    for node in tree(path).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path.name}: {node.name}"
+
+
+def test_no_tracked_file_holds_a_path_of_a_machine():
+    # Put together from parts, so that this file does not hold one itself.
+    pattern = re.compile("|".join(["/" + "work/", "/" + "home/[a-z]", "/" + "Users/", "/" + "root/"]))
+    for path in tracked():
+        if (
+            path.suffix in {".py", ".md", ".toml", ".yml", ".sh", ".ipynb", ".js", ".css", ".html", ""}
+            and path.is_file()
+        ):
+            assert not pattern.search(path.read_text(encoding="utf-8")), path
+
+
+def test_example_notebooks_are_kept_without_outputs():
+    for path in sorted((ROOT / "examples").glob("*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            assert not cell.get("outputs")
+            assert cell.get("execution_count") is None
+
+
+ERRORS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ReconflowError)]
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_an_error_travels_whole(kind):
+    error = pickle.loads(pickle.dumps(kind("what is wrong", stage="match", item="a.jpg")))
+    assert type(error) is kind
+    assert (str(error), error.stage, error.item) == ("what is wrong", "match", "a.jpg")
+    assert kind.__name__ in errors.__doc__
