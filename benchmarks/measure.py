@@ -1,0 +1,117 @@
+"""Measuring whole commands: wall seconds, CPU seconds and peak memory of a process and all its children.
+
+Memory is sampled from /proc ten times a second, for the whole tree and for its largest process, so a spike shorter than that can be missed.
+"""
+
+import os
+import platform
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+_SAMPLE_S = 0.1
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of one command."""
+
+    wall_s: float
+    cpu_s: float
+    peak_tree_mb: float
+    peak_process_mb: float
+    exit_code: int
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a measurement was made."""
+
+    processor: str
+    cores: int
+    platform: str
+    python: str
+    commit: str
+    versions: dict[str, str]
+    load_at_start: float
+    """One-minute load average before the first run: above zero, somebody else was at work."""
+
+
+def measure(command: Sequence[str], *, log: Path) -> Reading:
+    """Run a command to its end; its output goes to ``log``."""
+    before = os.times()
+    started = time.monotonic()
+    with log.open("ab") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
+        peaks = {"tree": 0.0, "process": 0.0}
+        ended = threading.Event()
+        sampler = threading.Thread(target=_sample, args=(process.pid, peaks, ended))
+        sampler.start()
+        code = process.wait()
+        ended.set()
+        sampler.join()
+    after = os.times()
+    # Children of children are counted once they are waited for, which Dask and the mapper's worker both do.
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Reading(
+        wall_s=time.monotonic() - started,
+        cpu_s=cpu,
+        peak_tree_mb=peaks["tree"],
+        peak_process_mb=peaks["process"],
+        exit_code=code,
+    )
+
+
+def this_machine() -> Machine:
+    """Return what there is to know of this machine."""
+    from reconflow.pipeline.versions import versions
+
+    described = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    processor = platform.processor()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+            break
+    return Machine(
+        processor=processor,
+        cores=len(os.sched_getaffinity(0)),
+        platform=platform.platform(),
+        python=platform.python_version(),
+        commit=described.stdout.strip() or "unknown",
+        versions=versions(),
+        load_at_start=os.getloadavg()[0],
+    )
+
+
+def _sample(root: int, peaks: dict[str, float], ended: threading.Event) -> None:
+    while not ended.wait(_SAMPLE_S):
+        sizes = [_rss_mb(pid) for pid in _tree(root)]
+        if sizes:
+            peaks["tree"] = max(peaks["tree"], sum(sizes))
+            peaks["process"] = max(peaks["process"], *sizes)
+
+
+def _tree(root: int) -> list[int]:
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, queue = [], [root]
+    while queue:
+        pid = queue.pop()
+        found.append(pid)
+        queue += parents.get(pid, [])
+    return found
+
+
+def _rss_mb(pid: int) -> float:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
