@@ -1,6 +1,7 @@
 """Measuring whole commands: wall seconds, CPU seconds and peak memory of a process and all its children.
 
-Memory is sampled from /proc ten times a second, for the whole tree and for its largest process, so a spike shorter than that can be missed.
+Memory is sampled from /proc ten times a second, for the whole tree and for its largest process, so a spike shorter
+than that can be missed.
 """
 
 import os

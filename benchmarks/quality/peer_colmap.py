@@ -1,7 +1,7 @@
 """The peer: plain pycolmap with its defaults, from photos to models and a submission.
 
-SIFT as it comes, exhaustive matching, incremental mapping; only ``min_model_size`` may be changed, because the default of ten
-loses small scenes. A photo in two models stands in the larger one; a photo in none stands among the outliers.
+SIFT as it comes, exhaustive matching, incremental mapping; only ``min_model_size`` may be changed, because the default
+of ten loses small scenes. A photo in two models stands in the larger one; a photo in none stands among the outliers.
 """
 
 import argparse

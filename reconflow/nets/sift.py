@@ -18,8 +18,6 @@ _LAYERS = 3
 _WIDTH = 128
 _CANDIDATES = 1.5
 """Keypoints described for each one kept."""
-_SMALLEST_SIDE_PX = 12
-"""Below it OpenCV has no octave to search."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,6 @@ class Sift:
         """Return the strongest keypoints of ``image``, an (H, W, 3) uint8 RGB raster, in that raster's pixels."""
         height, width = image.shape[:2]
         grey = _reduced(image, config.long_edge_px)
-        if min(grey.shape) < _SMALLEST_SIDE_PX:
-            return _features(np.zeros((0, 5), np.float32), np.zeros((0, _WIDTH), np.uint8), image)
         detector = cv2.SIFT.create(
             nfeatures=round(_CANDIDATES * config.max_keypoints),
             nOctaveLayers=_LAYERS,

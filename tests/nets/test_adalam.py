@@ -23,6 +23,10 @@ def putatives(*, good: int, bad: int, seed: int, noise: float = 0.0) -> tuple[Pu
     return Putative(*(np.asarray(column, np.float32) for column in columns)), is_good
 
 
+def fields(putative: Putative) -> tuple[np.ndarray, ...]:
+    return putative.first, putative.second, putative.turn, putative.log_scaling
+
+
 @given(seed=st.integers(0, 2**32 - 1), bad=st.integers(0, 900))
 @settings(max_examples=25, deadline=None)
 def test_what_follows_an_affine_map_stays_and_the_rest_goes(seed, bad):
@@ -35,6 +39,19 @@ def test_what_follows_an_affine_map_stays_and_the_rest_goes(seed, bad):
 def test_noise_alone_keeps_next_to_nothing():
     kept = [consistent(putatives(good=0, bad=1000, seed=seed)[0], np.ones(1000, bool)).sum() for seed in range(20)]
     assert max(kept) <= 12
+
+
+def test_a_neighbourhood_votes_only_with_its_own_members():
+    large, _ = putatives(good=200, bad=100, seed=1)
+    small, _ = putatives(good=8, bad=6, seed=2)
+    far = np.float32(20)
+    columns = [np.concatenate(pair) for pair in zip(fields(large), fields(small), strict=True)]
+    columns[0][300:] += far
+    columns[1][300:] += far
+    both = consistent(Putative(*columns), np.ones(314, bool))
+    alone = [consistent(part, np.ones(len(part), bool)) for part in (large, small)]
+    assert np.array_equal(both, np.concatenate(alone))
+    assert alone[1].any()
 
 
 def test_without_seeds_nothing_stays():

@@ -88,6 +88,20 @@ def test_a_place_with_several_orientations_is_matched_once_and_by_its_first_inde
     assert one_to_one(a, b, pairs).indices.tolist() == [[0, 1], [1, 3]]
 
 
+@pytest.mark.parametrize(
+    ("pairs", "kept"),
+    [
+        ([(0, 1), (0, 2), (1, 0)], [[0, 1], [1, 0]]),
+        ([(1, 0), (2, 0), (0, 0)], [[1, 0]]),
+        ([(2, 1), (1, 1), (1, 2), (0, 2)], [[0, 2], [2, 1]]),
+        ([(1, 2), (0, 2), (0, 1), (1, 0)], [[1, 2]]),
+    ],
+)
+def test_of_matches_that_share_a_keypoint_the_first_stays(make_features, pairs, kept):
+    photo = make_features(np.array([(1, 1), (2, 2), (3, 3)]), np.zeros((3, 8), np.uint8))
+    assert one_to_one(photo, photo, np.array(pairs)).indices.tolist() == kept
+
+
 def test_nothing_to_keep_is_no_error(make_features):
     a = make_features(np.array([(5, 5)]), np.zeros((1, 8), np.uint8))
     found = one_to_one(a, a, np.zeros((0, 2), np.int64))
