@@ -3,7 +3,7 @@
     evaluate.py DATA/dev/fountain DATA/dev/herzjesu … --repeats 3 --json results/small.json
 
 A set is a folder with ``images/`` and, where truth is known, ``truth.csv``, ``thresholds.csv`` and
-``thresholds_strict.csv``. Both sides run A B A B … with nothing kept between runs; the ratio is the median of the ratios
+``thresholds_strict.csv``. Both sides run A B A B … with nothing kept between runs; the ratio is the median of ratios
 pair by pair. The peer runs with ``min_model_size`` 3 for the times; with ``--peer-defaults`` also once with its default
 of 10, for the score.
 """
