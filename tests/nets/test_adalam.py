@@ -41,17 +41,18 @@ def test_noise_alone_keeps_next_to_nothing():
     assert max(kept) <= 12
 
 
-def test_a_neighbourhood_votes_only_with_its_own_members():
-    large, _ = putatives(good=200, bad=100, seed=1)
-    small, _ = putatives(good=8, bad=6, seed=2)
-    far = np.float32(20)
-    columns = [np.concatenate(pair) for pair in zip(fields(large), fields(small), strict=True)]
-    columns[0][300:] += far
-    columns[1][300:] += far
-    both = consistent(Putative(*columns), np.ones(314, bool))
-    alone = [consistent(part, np.ones(len(part), bool)) for part in (large, small)]
-    assert np.array_equal(both, np.concatenate(alone))
-    assert alone[1].any()
+def test_a_neighbourhood_votes_only_with_its_own_members_and_once_each():
+    few, _ = putatives(good=0, bad=250, seed=2)
+    many, _ = putatives(good=400, bad=100, seed=1)
+    columns = [np.concatenate(pair) for pair in zip(fields(few), fields(many), strict=True)]
+    for points in columns[:2]:
+        points[250:] += 20
+    columns[2][:250] = columns[3][:250] = 0  # alike enough to be neighbours of each other
+    apart = [Putative(*(column[part] for column in columns)) for part in (slice(250), slice(250, None))]
+    kept = [consistent(part, np.ones(len(part), bool)) for part in apart]
+    assert np.array_equal(consistent(Putative(*columns), np.ones(750, bool)), np.concatenate(kept))
+    assert not kept[0].any()
+    assert kept[1].any()
 
 
 def test_without_seeds_nothing_stays():
