@@ -67,7 +67,7 @@ def _thinned(made: Any, max_points: int) -> Any:
     if len(made.points) <= max_points:
         return made
     extent = float(np.linalg.norm(made.get_max_bound() - made.get_min_bound()))
-    fine, coarse = 0.0, max(extent, 1e-9)
+    fine, coarse = 0.0, max(4 * extent, 1e-9)  # a voxel of this size holds every point, wherever the grid begins
     best = made.voxel_down_sample(coarse)
     for _ in range(_BISECTIONS):
         size = (fine + coarse) / 2

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+
+from reconflow.config import ReconstructConfig
+from reconflow.evaluation.similarity import align_similarity
+from reconflow.stages.reconstruct import View, ViewPair, read_model, reconstruct
+from reconflow.world.correspondences import synthetic_world
+
+
+def scene(world):
+    views = [
+        View(name, 0, camera, features.keypoints, features.colors)
+        for name, camera, features in zip(world.names, world.cameras, world.features, strict=True)
+    ]
+    return views, [ViewPair(i, j, world.geometry(i, j)) for i, j in sorted(world.matches)]
+
+
+def mapped(world, out, **options):
+    views, pairs = scene(world)
+    out.mkdir(exist_ok=True)
+    heard = []
+    found = reconstruct(
+        views, pairs=pairs, config=ReconstructConfig(**options), threads=1, out=out, on_registered=heard.append
+    )
+    models = [read_model(path, name=f"cluster0_model{i}") for i, path in enumerate(found.models)]
+    return found, models, heard
+
+
+def center_errors(world, model):
+    truth = dict(zip(world.names, world.cam_from_world, strict=True))
+    names = sorted(model.images)
+    source = np.array([model.images[name].cam_from_world.center_in_world for name in names])
+    target = np.array([truth[name].center_in_world for name in names])
+    return np.linalg.norm(align_similarity(source, target).apply(source) - target, axis=1)
+
+
+@pytest.mark.parametrize("mapper", ["incremental", "global"])
+def test_known_cameras_are_found_again(tmp_path, mapper):
+    world = synthetic_world(cameras=6, points=400, noise_px=0.3, seed=1)
+    found, (model,), heard = mapped(world, tmp_path, mapper=mapper)
+    assert sorted(model.images) == list(world.names)
+    assert center_errors(world, model).max() < 0.02
+    assert heard[-1] == 6
+    assert found.unregistered == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["model0"]
+
+
+def test_numbers_of_a_model_agree_with_each_other(tmp_path):
+    world = synthetic_world(cameras=5, points=300, noise_px=0.3, seed=2)
+    _, (model,), _ = mapped(world, tmp_path)
+    assert sum(image.observations for image in model.images.values()) == model.track_lengths.sum()
+    assert 0.1 < np.mean([image.mean_error_px for image in model.images.values()]) < 1
+    weighted = np.average(model.errors_px, weights=model.track_lengths)
+    by_image = np.average(
+        [image.mean_error_px for image in model.images.values()],
+        weights=[image.observations for image in model.images.values()],
+    )
+    assert weighted == pytest.approx(by_image, rel=1e-3)
+
+
+def test_points_take_the_colours_of_their_keypoints(tmp_path):
+    world = synthetic_world(cameras=4, points=200, seed=3)
+    _, (model,), _ = mapped(world, tmp_path)
+    known = {tuple(color) for color in world.colors.tolist()}
+    assert {tuple(color) for color in model.colors.tolist()} <= known
+
+
+def test_a_scene_of_three_photos_survives(tmp_path):
+    world = synthetic_world(cameras=3, points=120, noise_px=0.3, seed=4)
+    _, (model,), _ = mapped(world, tmp_path)
+    assert len(model.images) == 3
+
+
+def test_the_same_scene_gives_the_same_model(tmp_path):
+    world = synthetic_world(cameras=4, points=200, noise_px=0.5, seed=5)
+    _, (first,), _ = mapped(world, tmp_path / "a")
+    _, (second,), _ = mapped(world, tmp_path / "b")
+    np.testing.assert_array_equal(first.points, second.points)
+
+
+def test_two_places_in_one_scene_become_two_models_the_larger_first(tmp_path):
+    large, small = (synthetic_world(cameras=n, points=200, noise_px=0.2, seed=n) for n in (6, 4))
+    views, pairs = scene(large)
+    more, others = scene(small)
+    views += [View(f"b_{v.name}", 1, v.camera, v.keypoints, v.colors) for v in more]
+    pairs += [ViewPair(p.first + 6, p.second + 6, p.geometry) for p in others]
+    found = reconstruct(views, pairs=pairs, config=ReconstructConfig(), threads=1, out=tmp_path)
+    counts = [len(read_model(path, name="cluster0_model0").images) for path in found.models]
+    assert counts == [6, 4]
+
+
+def test_a_photo_that_cannot_be_placed_is_told_with_the_reason(tmp_path):
+    world = synthetic_world(cameras=5, points=300, noise_px=0.2, seed=6)
+    views, pairs = scene(world)
+    kept = [p for p in pairs if 4 not in (p.first, p.second)]
+    found = reconstruct(views, pairs=kept, config=ReconstructConfig(), threads=1, out=tmp_path)
+    assert found.unregistered == {world.names[4]: "no verified match with a placed photo"}
+
+
+def test_a_scene_without_a_start_has_no_model_and_says_so(tmp_path):
+    world = synthetic_world(cameras=3, points=200, seed=7)
+    views, pairs = scene(world)
+    found = reconstruct(views, pairs=pairs, config=ReconstructConfig(init_min_inliers=5000), threads=1, out=tmp_path)
+    assert found.models == ()
+    assert set(found.unregistered.values()) == {"no two photos of its scene make a stable start for a model"}
