@@ -302,6 +302,12 @@ def _pose_error_deg(geometry: pycolmap.TwoViewGeometry, first: Photo, second: Ph
     return float(np.rad2deg(max(turn, tilt)))
 
 
+def _without_nan(result: PairResult) -> dict[str, object]:
+    return {
+        name: None if isinstance(value, float) and np.isnan(value) else value for name, value in asdict(result).items()
+    }
+
+
 def main() -> None:
     """Print the table and write the measured values."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -320,18 +326,18 @@ def main() -> None:
     details: list[dict[str, object]] = []
     for row, results in measure(arguments):
         rows.append(row)
-        details += [{"features": row.features, "matcher": row.matcher, **asdict(result)} for result in results]
+        details += [{"features": row.features, "matcher": row.matcher, **_without_nan(result)} for result in results]
         print(table([row]), flush=True)
     print("\n" + table(rows))
     if arguments.json:
         measured = {
             "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores",
             "versions": {"pycolmap": pycolmap.__version__, "opencv": cv2.__version__, "numpy": np.__version__},
-            "arguments": {name: str(value) for name, value in vars(arguments).items()},
+            "arguments": {name: value for name, value in vars(arguments).items() if not isinstance(value, Path)},
             "rows": [asdict(row) for row in rows],
             "pairs": details,
         }
-        arguments.json.write_text(json.dumps(measured, indent=1, allow_nan=True), encoding="utf-8")
+        arguments.json.write_text(json.dumps(measured, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

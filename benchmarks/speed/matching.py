@@ -155,7 +155,7 @@ def main() -> None:
         about = {
             "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores, one thread",
             "versions": {"numpy": np.__version__, "faiss": faiss.__version__, "opencv": cv2.__version__},
-            "arguments": {name: str(value) for name, value in vars(arguments).items()},
+            "arguments": {name: value for name, value in vars(arguments).items() if not isinstance(value, Path)},
         }
         arguments.json.write_text(json.dumps({**about, "comparisons": measured}, indent=1) + "\n", encoding="utf-8")
 

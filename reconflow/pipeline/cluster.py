@@ -108,7 +108,7 @@ def open_client(
         "threads_per_worker": 1,
         "memory_limit": memory_limit,
         "dashboard_address": dashboard,
-        "silence_logs": logging.ERROR,
+        "silence_logs": logging.CRITICAL,
     }
     cpu_workers = max(1, cores - gpu_count) if workers is None else workers
     if gpu_count:
@@ -202,7 +202,7 @@ def _connect(address: str, security: Security | None, timeout_s: float) -> Clien
 
 
 def _cpu_worker(cluster: SpecCluster, memory_limit: str | float) -> dict[str, Any]:
-    options = {"nthreads": 1, "resources": {COMPUTE: 1}, "memory_limit": memory_limit, "silence_logs": logging.ERROR}
+    options = {"nthreads": 1, "resources": {COMPUTE: 1}, "memory_limit": memory_limit, "silence_logs": logging.CRITICAL}
     return {"cls": Nanny, "options": options}
 
 

@@ -83,7 +83,7 @@ def ingest(task: IngestTask, context: RunContext) -> IngestOutcome:
         try:
             found = ingest_image(name, Path(path), config=context.config.ingest)
         except Exception as error:
-            logger.exception("ingest of %s failed", name)
+            logger.debug("ingest of %s failed", name, exc_info=True)
             found = Unreadable(name=name, reason=_reason(error))
         (records if isinstance(found, ImageRecord) else unreadable).append(found)  # pyright: ignore
         control.advance(done + 1, name)
@@ -104,7 +104,7 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
         except _FATAL:
             raise
         except Exception as error:
-            logger.exception("extraction from %s failed", record.name)
+            logger.debug("extraction from %s failed", record.name, exc_info=True)
             failed[record.name] = _reason(error)
         control.advance(done + 1, record.name)
     refs = FeatureStore(open_root(context.store), context.features).write(found)
@@ -128,7 +128,7 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
             raise
         except Exception as error:
             names = f"{task.images[pair.first].name} and {task.images[pair.second].name}"
-            logger.exception("matching of %s failed", names)
+            logger.debug("matching of %s failed", names, exc_info=True)
             failed[pair.key] = _reason(error)
         control.advance(done + 1)
     return MatchOutcome(GeometryStore(root, context.geometries).write(matched), failed)

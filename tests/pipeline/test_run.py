@@ -138,7 +138,7 @@ def test_a_notebook_opens_what_is_stored_in_one_line(finished):
     assert again.clusters[0].points.shape == (again.insights.models[0].n_points, 3)
     assert again.clusters[0].cam_from_world[names[0]].rotation.shape == (3, 3)
     assert result.plot().data
-    assert "cluster0_model0" in result._repr_html_()
+    assert "10 of 11 photos" in result._repr_html_()
 
 
 def test_a_worker_killed_while_matching_costs_only_its_tile(finished, client, sample, quick, out):
