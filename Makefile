@@ -4,9 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 JOBS   ?= 2
+SETS   ?= $(if $(RECONFLOW_TEST_DATA),$(wildcard $(RECONFLOW_TEST_DATA)/dev/*))
+ROUNDS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test lint format clean
+.PHONY: help install demo test lint bench format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +33,11 @@ lint: $(STAMP)  ## check format, rules, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+bench: $(STAMP)  ## measure whole runs beside plain COLMAP: make bench SETS="FOLDER ..."
+	@test -n "$(SETS)" || { echo 'Name folders with images/ in them: make bench SETS="FOLDER ..."'; exit 1; }
+	$(BIN)/python benchmarks/quality/evaluate.py $(SETS) --repeats $(ROUNDS) --peer-defaults --json benchmarks/results/runs.json
+	$(BIN)/python benchmarks/report.py
 
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .

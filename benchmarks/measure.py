@@ -6,38 +6,16 @@ than that can be missed.
 
 import os
 import platform
+import statistics
 import subprocess
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
+from schema import Machine, Reading
 
 _SAMPLE_S = 0.1
-
-
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of one command."""
-
-    wall_s: float
-    cpu_s: float
-    peak_tree_mb: float
-    peak_process_mb: float
-    exit_code: int
-
-
-class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a measurement was made."""
-
-    processor: str
-    cores: int
-    platform: str
-    python: str
-    commit: str
-    versions: dict[str, str]
-    load_at_start: float
-    """One-minute load average before the first run: above zero, somebody else was at work."""
 
 
 def measure(command: Sequence[str], *, log: Path) -> Reading:
@@ -64,11 +42,18 @@ def measure(command: Sequence[str], *, log: Path) -> Reading:
     )
 
 
+def median_ratio(ours: Sequence[Reading], theirs: Sequence[Reading], field: str) -> float | None:
+    """Return the median of ours over theirs, turn by turn; None where one side did not run."""
+    ratios = [getattr(a, field) / getattr(b, field) for a, b in zip(ours, theirs, strict=False)]
+    return statistics.median(ratios) if ratios else None
+
+
 def this_machine() -> Machine:
     """Return what there is to know of this machine."""
     from reconflow.pipeline.versions import versions
 
-    described = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    describe = ["git", "describe", "--always", "--dirty=, with changes", "--exclude=*"]
+    described = subprocess.run(describe, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     processor = platform.processor()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -77,10 +62,10 @@ def this_machine() -> Machine:
     return Machine(
         processor=processor,
         cores=len(os.sched_getaffinity(0)),
-        platform=platform.platform(),
+        platform=" ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
         python=platform.python_version(),
         commit=described.stdout.strip() or "unknown",
-        versions=versions(),
+        versions={name: version for name, version in versions().items() if name not in {"python", "platform"}},
         load_at_start=os.getloadavg()[0],
     )
 

@@ -16,48 +16,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-import msgspec
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from measure import Machine, Reading, measure, this_machine
+from measure import measure, median_ratio, this_machine
+from schema import Outcome, Quality, Reading, SetResult, write_result
 
 from reconflow.evaluation.files import evaluate_files
 
 PEER = Path(__file__).with_name("peer_colmap.py")
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One side on one set."""
-
-    registered: int
-    images: int
-    outliers_in_a_scene: int | None
-    official: float | None
-    strict: float | None
-    readings: list[Reading]
-    stages_s: dict[str, float]
-    """Of the last run."""
-
-
-class SetResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Both sides on one set."""
-
-    name: str
-    reconflow: Outcome
-    peer: Outcome | None
-    peer_defaults: Outcome | None
-    wall_ratio: float | None
-    cpu_ratio: float | None
-
-
-class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole measurement."""
-
-    kind: str
-    machine: Machine
-    arguments: list[str]
-    sets: list[SetResult]
+SEEDS = {"reconflow": "0 in every stage, unless set otherwise", "pycolmap": "its defaults"}
 
 
 def main() -> None:
@@ -77,11 +44,13 @@ def main() -> None:
             found.append(_run_set(path, Path(scratch), arguments))
         print(_line(found[-1]), flush=True)
         if arguments.json:
-            results = Results(kind="quality", machine=machine, arguments=sys.argv[1:], sets=found)
-            content = msgspec.json.encode(results)
-            msgspec.json.decode(content, type=Results)  # what is published can be read back
-            arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            arguments.json.write_bytes(msgspec.json.format(content, indent=1) + b"\n")
+            write_result(Quality(machine=machine, arguments=_told(arguments), seeds=SEEDS, sets=found), arguments.json)
+
+
+def _told(arguments: argparse.Namespace) -> list[str]:
+    told = [path.name for path in arguments.sets] + ["--repeats", str(arguments.repeats)]
+    told += ["--skip-peer"] * arguments.skip_peer + ["--peer-defaults"] * arguments.peer_defaults
+    return told + [part for text in arguments.overrides for part in ("--set", text)]
 
 
 def _run_set(path: Path, scratch: Path, arguments: argparse.Namespace) -> SetResult:
@@ -91,23 +60,32 @@ def _run_set(path: Path, scratch: Path, arguments: argparse.Namespace) -> SetRes
     command = [sys.executable, "-m", "reconflow.cli.main", "run", str(path / "images"), "--dataset", path.name]
     command += [part for text in arguments.overrides for part in ("--set", text)]
     for _ in range(arguments.repeats):
-        shutil.rmtree(ours, ignore_errors=True)
-        mine.append(measure([*command, "--out", str(ours)], log=scratch / "reconflow.log"))
+        mine.append(_finished([*command, "--out", str(ours)], ours / "report.json"))
         if not arguments.skip_peer:
-            peers.append(measure(_peer_command(path, theirs, 3), log=scratch / "peer.log"))
+            peers.append(_finished(_peer_command(path, theirs, 3), theirs / "facts.json"))
     defaults = None
     if arguments.peer_defaults:
-        reading = measure(_peer_command(path, scratch / "peer10", 10), log=scratch / "peer10.log")
+        reading = _finished(_peer_command(path, scratch / "peer10", 10), scratch / "peer10" / "facts.json")
         defaults = _peer_outcome(path, scratch / "peer10", [reading])
-    pairs = list(zip(mine, peers, strict=False))
     return SetResult(
         name=path.name,
         reconflow=_our_outcome(path, ours, mine),
         peer=_peer_outcome(path, theirs, peers) if peers else None,
         peer_defaults=defaults,
-        wall_ratio=statistics.median(a.wall_s / b.wall_s for a, b in pairs) if pairs else None,
-        cpu_ratio=statistics.median(a.cpu_s / b.cpu_s for a, b in pairs) if pairs else None,
+        wall_ratio=median_ratio(mine, peers, "wall_s"),
+        cpu_ratio=median_ratio(mine, peers, "cpu_s"),
     )
+
+
+def _finished(command: list[str], made: Path) -> Reading:
+    """Measure a command that makes the file ``made``. To find no model is a result, exit code 1; a crash is none."""
+    shutil.rmtree(made.parent, ignore_errors=True)
+    log = made.parent.with_suffix(".log")
+    reading = measure(command, log=log)
+    if reading.exit_code not in (0, 1) or not made.exists():
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        raise SystemExit(f"{' '.join(command)}\nended with {reading.exit_code}:\n{tail}")
+    return reading
 
 
 def _peer_command(path: Path, out: Path, size: int) -> list[str]:

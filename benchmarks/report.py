@@ -1,0 +1,263 @@
+"""Write ``RESULTS.md`` from ``results/*.json``: every figure published is one that was measured, losses beside wins.
+
+python benchmarks/report.py            # write it
+python benchmarks/report.py --check    # exit with 1 where it is not what the measurements say
+"""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from schema import (
+    Machine,
+    Matching,
+    Outcome,
+    Pairs,
+    Planning,
+    Quality,
+    Reading,
+    Result,
+    Scoring,
+    SetResult,
+    read_result,
+)
+
+HERE = Path(__file__).parent
+OUT = HERE / "RESULTS.md"
+NONE = "–"
+_HEAD = """\
+# Results
+
+Written by `python benchmarks/report.py` from [`results/`](results); [README.md](README.md) says how it was measured.
+"""
+_WORTH_TELLING = 1.005
+"""Time ratios closer to one than this are a draw."""
+
+
+def main() -> int:
+    """Write the page, or compare it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    results = {path.name: read_result(path) for path in sorted((HERE / "results").glob("*.json"))}
+    text = page(results)
+    if arguments.check:
+        same = OUT.exists() and OUT.read_text(encoding="utf-8") == text
+        print(
+            "RESULTS.md is what the measurements say" if same else "RESULTS.md is out of date: run benchmarks/report.py"
+        )
+        return int(not same)
+    OUT.write_text(text, encoding="utf-8")
+    return 0
+
+
+def page(results: dict[str, Result]) -> str:
+    """Return the whole page; results by file name."""
+    parts = [_HEAD]
+    parts += [section(name, result) for name, result in results.items()]
+    return "\n".join(parts) if results else _HEAD + "\nNothing is published yet.\n"
+
+
+def section(name: str, result: Result) -> str:
+    """Return the section of one file."""
+    source = f"[`{name}`](results/{name})"
+    match result:
+        case Quality():
+            return f"## Whole runs beside plain COLMAP: {source}\n\n{_quality(result)}"
+        case Planning():
+            return f"## Planning: {source}\n\n{_planning(result)}"
+        case Scoring():
+            return f"## The IMC2025 metric beside an independent implementation: {source}\n\n{_scoring(result)}"
+        case Matching():
+            return f"## Search and matching beside what they replace: {source}\n\n{_matching(result)}"
+        case Pairs():
+            return f"## Features and matchers on pairs of photos: {source}\n\n{_pairs(result)}"
+
+
+def losses(sets: Sequence[SetResult]) -> list[str]:
+    """Return one sentence for each figure in which the peer is ahead."""
+    return [f"**{result.name}**: {sentence}" for result in sets for sentence in _behind(result)]
+
+
+def _behind(result: SetResult) -> Iterator[str]:
+    ours, peer = result.reconflow, result.peer
+    for title, other in (("pycolmap", peer), ("pycolmap with its default of ten", result.peer_defaults)):
+        if other is None:
+            continue
+        for metric, mine, theirs in (
+            ("registers more photos", ours.registered, other.registered),
+            ("scores higher (official)", ours.official, other.official),
+            ("scores higher (strict)", ours.strict, other.strict),
+        ):
+            if mine is not None and theirs is not None and theirs - mine > 0.005:
+                yield f"{title} {metric}: {_number(theirs)} against {_number(mine)}."
+        fewer, more = other.outliers_in_a_scene, ours.outliers_in_a_scene
+        if fewer is not None and more is not None and fewer < more:
+            yield f"{title} puts fewer strays into a scene: {fewer} against {more}."
+    if result.wall_ratio is not None and result.wall_ratio > _WORTH_TELLING:
+        yield f"reconflow takes {result.wall_ratio:.2f} times as long."
+    if result.cpu_ratio is not None and result.cpu_ratio > _WORTH_TELLING:
+        yield f"reconflow takes {result.cpu_ratio:.2f} times the CPU time."
+    if peer is not None and (share := _peak(ours.readings) / _peak(peer.readings)) > _WORTH_TELLING:
+        yield f"reconflow's processes together take {share:.2f} times the memory."
+
+
+def _quality(result: Quality) -> str:
+    repeats = len(result.sets[0].reconflow.readings) if result.sets else 0
+    sides = [
+        (found, side, outcome)
+        for found in result.sets
+        for side, outcome in (
+            ("reconflow", found.reconflow),
+            ("pycolmap", found.peer),
+            ("pycolmap, models of ten or more", found.peer_defaults),
+        )
+        if outcome is not None
+    ]
+    head = [
+        "set",
+        "side",
+        "registered",
+        "strays in a scene",
+        "official",
+        "strict",
+        "wall",
+        "CPU",
+        "peak",
+        "ratio wall, CPU",
+    ]
+    lines = [_side_line(found, side, outcome) for found, side, outcome in sides]
+    stages = list(dict.fromkeys(stage for _, _, outcome in sides for stage in outcome.stages_s))
+    times = [[found.name, side, *(_seconds(o.stages_s.get(stage)) for stage in stages)] for found, side, o in sides]
+    behind = losses(result.sets)
+    lost = "\n".join(f"- {line}" for line in behind) if behind else "Nothing in this file."
+    return "\n".join(
+        [
+            _machine(result.machine) + f" Repeats: {repeats}. Scores in percent. Wall and CPU: medians; peak: all"
+            " processes together; ratio: reconflow over pycolmap, median of the turns.",
+            "",
+            _table(head, lines),
+            "### Where the peer is ahead\n",
+            lost,
+            "\n### Seconds by stage, last run\n",
+            _table(["set", "side", *stages], times),
+            f"Told: `{' '.join(result.arguments)}`\n",
+        ]
+    )
+
+
+def _side_line(found: SetResult, side: str, outcome: Outcome) -> list[str]:
+    ratio = ""
+    if side == "reconflow" and found.wall_ratio is not None and found.cpu_ratio is not None:
+        ratio = f"{found.wall_ratio:.2f}, {found.cpu_ratio:.2f}"
+    return [
+        found.name,
+        side,
+        f"{outcome.registered}/{outcome.images}",
+        NONE if outcome.outliers_in_a_scene is None else str(outcome.outliers_in_a_scene),
+        NONE if outcome.official is None else f"{outcome.official:.2f}",
+        NONE if outcome.strict is None else f"{outcome.strict:.2f}",
+        f"{statistics.median(reading.wall_s for reading in outcome.readings):.1f} s",
+        f"{statistics.median(reading.cpu_s for reading in outcome.readings):.1f} s",
+        f"{_peak(outcome.readings):.0f} MB",
+        ratio,
+    ]
+
+
+def _planning(result: Planning) -> str:
+    total = sum(result.stages_s.values())
+    wall = statistics.median(reading.wall_s for reading in result.readings)
+    lines = [[step, f"{seconds:.2f}"] for step, seconds in result.stages_s.items()] + [["all", f"{total:.2f}"]]
+    counts = f"{result.photos:,} made-up photos, {result.pairs:,} pairs, {sum(result.tasks.values()):,} tasks"
+    whole = f"{wall:.1f} s wall with imports, peak {_peak(result.readings):.0f} MB"
+    about = f"{counts}; median of {len(result.readings)} processes: {whole}."
+    return "\n\n".join([_machine(result.machine), about, _table(["step", "CPU s"], lines)])
+
+
+def _scoring(result: Scoring) -> str:
+    lines = [
+        [
+            str(row.images),
+            row.case,
+            f"{row.ours_s:.3f}",
+            NONE if row.reference_s is None else f"{row.reference_s:.3f}",
+            NONE if row.ratio is None else f"{row.ratio:.1f}",
+        ]
+        for row in result.rows
+    ]
+    about = ", ".join(f"{name} {value}" for name, value in result.machine.items())
+    return f"{about}. Both count the same cameras.\n\n" + _table(
+        ["images", "submission", "reconflow, CPU s", "reference, CPU s", "reference / reconflow"], lines
+    )
+
+
+def _matching(result: Matching) -> str:
+    lines: list[list[str]] = []
+    for title, sides in result.comparisons.items():
+        ours = next(iter(sides.values())).cpu_ms
+        lines += [
+            [title, name, f"{side.cpu_ms:.1f}", f"{side.matches:.0f}", f"{ours / side.cpu_ms:.2f}"]
+            for name, side in sides.items()
+        ]
+    head = ["what", "side", "CPU ms a pair", "matches a pair", "first side / this side"]
+    return f"{result.machine}; {_versions(result.versions)}.\n\n" + _table(head, lines)
+
+
+def _pairs(result: Pairs) -> str:
+    angles = list(dict.fromkeys(angle for row in result.rows for angle in row.posed_1deg))
+    head = [
+        "features",
+        "matcher",
+        "CPU s/photo",
+        "CPU ms/pair: match, verify",
+        *(f"< 1° at {angle}°" for angle in angles),
+    ]
+    head += ["true pairs verified", "unrelated verified", "most inliers by chance"]
+    lines = [
+        [
+            row.features,
+            row.matcher,
+            f"{row.cpu_s_per_image:.2f}",
+            f"{1e3 * row.match_cpu_s_per_pair:.0f}, {1e3 * row.verify_cpu_s_per_pair:.0f}",
+            *(row.posed_1deg.get(angle, NONE) for angle in angles),
+            f"{row.verified_true}/{row.true_pairs}",
+            f"{row.unrelated_verified}/{row.unrelated_pairs}",
+            f"{row.unrelated_most} (level {row.acceptance})",
+        ]
+        for row in result.rows
+    ]
+    return f"{result.machine}; {_versions(result.versions)}.\n\n" + _table(head, lines)
+
+
+def _machine(machine: Machine) -> str:
+    return (
+        f"{machine.processor}, {machine.cores} cores, Python {machine.python}, commit `{machine.commit}`,"
+        f" load at the start {machine.load_at_start:.1f}; {_versions(machine.versions)}."
+    )
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _peak(readings: Sequence[Reading]) -> float:
+    return max(reading.peak_tree_mb for reading in readings)
+
+
+def _seconds(seconds: float | None) -> str:
+    return NONE if seconds is None else f"{seconds:.1f}"
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.2f}"
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

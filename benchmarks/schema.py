@@ -1,0 +1,181 @@
+"""What a file in ``results/`` holds: one struct per benchmark, so that what is published can be read back and checked.
+
+`read_result` is the only door: a file that no struct fits, or that names a place on somebody's machine, is refused.
+"""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+_PLACE = re.compile(r'"(?:[A-Za-z]:\\|/)[^"]*/')
+"""A string that starts like an absolute path."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of one command."""
+
+    wall_s: float
+    cpu_s: float
+    peak_tree_mb: float
+    peak_process_mb: float
+    exit_code: int
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a measurement was made."""
+
+    processor: str
+    cores: int
+    """Cores the processes may use; both sides use all of them."""
+    platform: str
+    python: str
+    commit: str
+    versions: dict[str, str]
+    load_at_start: float
+    """One-minute load average before the first run: above zero, somebody else was at work."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One side on one set."""
+
+    registered: int
+    images: int
+    outliers_in_a_scene: int | None
+    official: float | None
+    strict: float | None
+    readings: list[Reading]
+    stages_s: dict[str, float]
+    """Of the last run."""
+
+
+class SetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Both sides on one set."""
+
+    name: str
+    reconflow: Outcome
+    peer: Outcome | None
+    peer_defaults: Outcome | None
+    wall_ratio: float | None
+    """Median over the repeats of reconflow's time over the peer's."""
+    cpu_ratio: float | None
+
+
+class Quality(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="quality"):
+    """Whole runs beside the peer's, by ``quality/evaluate.py``."""
+
+    machine: Machine
+    arguments: list[str]
+    """As given, but for the folders: of those only the names."""
+    seeds: dict[str, str] = {}
+    """What each side is told."""
+    sets: list[SetResult]
+
+
+class Planning(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="planning"):
+    """Planning of many photos, by ``speed/planning.py``."""
+
+    machine: Machine
+    seed: int
+    photos: int
+    pairs: int
+    tasks: dict[str, int]
+    readings: list[Reading]
+    stages_s: dict[str, float]
+    """CPU seconds of each step, medians over the readings."""
+
+
+class ScoringRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One size and one kind of submission; ``ratio`` is the reference's time over ours."""
+
+    images: int
+    case: str
+    rounds: int
+    ours_s: float
+    reference_s: float | None
+    ratio: float | None
+
+
+class Scoring(msgspec.Struct, frozen=True, kw_only=True):
+    """The metric against an independent implementation, by ``speed/evaluate.py``."""
+
+    benchmark: str
+    machine: dict[str, str | int]
+    rows: list[ScoringRow]
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a comparison."""
+
+    cpu_ms: float
+    matches: float
+
+
+class Matching(msgspec.Struct, frozen=True, kw_only=True):
+    """Search and matchers against what they replace, by ``speed/matching.py``; the first side is ours."""
+
+    machine: str
+    versions: dict[str, str]
+    comparisons: dict[str, dict[str, Side]]
+
+
+class PairRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting of features and matcher."""
+
+    features: str
+    matcher: str
+    acceptance: int
+    cpu_s_per_image: float
+    keypoints: float
+    match_cpu_s_per_pair: float
+    verify_cpu_s_per_pair: float
+    median_inliers: dict[str, float]
+    posed_1deg: dict[str, str]
+    posed_5deg: int
+    verified_true: int
+    true_pairs: int
+    unrelated_pairs: int
+    unrelated_verified: int
+    unrelated_most: int
+
+
+class Pairs(msgspec.Struct, frozen=True, kw_only=True):
+    """Features and matchers on pairs of real photos, by ``quality/pairs.py``."""
+
+    machine: str
+    versions: dict[str, str]
+    rows: list[PairRow]
+    pairs: list[dict[str, msgspec.Raw]]
+
+
+Result = Quality | Planning | Scoring | Matching | Pairs
+
+
+def read_result(path: Path) -> Result:
+    """Read and check one file.
+
+    Raises
+    ------
+    ValueError
+        If no struct fits, or the file holds an absolute path.
+
+    """
+    content = path.read_bytes()
+    if place := _PLACE.search(content.decode()):
+        raise ValueError(f"{path.name} names a place on a machine: {place.group()}")
+    names = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    if "kind" in names:
+        kind = Quality | Planning
+    else:
+        kind = Matching if "comparisons" in names else Pairs if "pairs" in names else Scoring
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+def write_result(result: Result, path: Path) -> None:
+    """Write one file, and read it back: what is published can be checked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+    read_result(path)

@@ -1,0 +1,123 @@
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+MACHINE = {"processor": "P", "cores": 2, "platform": "Linux", "python": "3.12", "commit": "c", "versions": {}}
+MACHINE["load_at_start"] = 0
+CHILD = """\
+import time
+held = bytearray(150_000_000)
+while time.process_time() < 0.6:
+    pass
+"""
+
+
+@pytest.fixture
+def harness(monkeypatch):
+    """The harness's modules, which scripts find beside themselves."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    names = ("schema", "measure", "report")
+    yield [importlib.import_module(name) for name in names]
+    for name in names:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def outcome(score, wall_s, *, registered=8, strays=0):
+    reading = {"wall_s": wall_s, "cpu_s": 2 * wall_s, "peak_tree_mb": 900, "peak_process_mb": 500, "exit_code": 0}
+    return {
+        "registered": registered, "images": 8, "outliers_in_a_scene": strays, "official": score, "strict": score,
+        "readings": [reading], "stages_s": {"match": wall_s},
+    }  # fmt: skip
+
+
+def quality(ours, peer, ratio, **more):
+    found = {
+        "name": "set",
+        "reconflow": ours,
+        "peer": peer,
+        "peer_defaults": None,
+        "wall_ratio": ratio,
+        "cpu_ratio": ratio,
+    }
+    return {"kind": "quality", "machine": MACHINE, "arguments": ["set"], "sets": [found]} | more
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(tree):
+        path = tmp_path / "result.json"
+        path.write_text(json.dumps(tree))
+        return path
+
+    return write
+
+
+def test_every_script_says_what_it_does():
+    for path in sorted(BENCHMARKS.glob("*/*.py")):
+        done = subprocess.run([sys.executable, str(path), "--help"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "usage:" in done.stdout
+
+
+def test_the_published_page_is_what_the_measurements_say():
+    done = subprocess.run([sys.executable, str(BENCHMARKS / "report.py"), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_losses_stand_beside_wins(harness, write):
+    schema, _, report = harness
+    lost = schema.read_result(write(quality(outcome(80.0, 3.0, registered=6, strays=1), outcome(90.0, 2.0), 1.5)))
+    sentences = "\n".join(report.losses(lost.sets))
+    for said in (
+        "registers more",
+        "scores higher (official): 90.00 against 80.00",
+        "fewer strays",
+        "1.50 times as long",
+    ):
+        assert said in sentences
+    assert sentences in report.page({"r.json": lost}).replace("- **", "**")
+
+
+def test_a_win_is_no_loss(harness, write):
+    schema, _, report = harness
+    won = schema.read_result(write(quality(outcome(90.0, 2.0), outcome(80.0, 3.0, registered=6, strays=1), 0.67)))
+    assert report.losses(won.sets) == []
+
+
+@pytest.mark.parametrize(
+    "tree", [{"kind": "speed"}, {"rows": 3}, quality({}, None, None)], ids=["kind", "rows", "side"]
+)
+def test_a_result_that_fits_no_struct_is_refused(harness, write, tree):
+    with pytest.raises(ValueError, match=r"result\.json"):
+        harness[0].read_result(write(tree))
+
+
+def test_a_result_that_names_a_place_on_a_machine_is_refused(harness, write):
+    told = quality(outcome(1.0, 1.0), None, None, arguments=["/" + "data/photos/set"])
+    with pytest.raises(ValueError, match="names a place"):
+        harness[0].read_result(write(told))
+
+
+def test_a_measurement_counts_the_work_and_the_memory_of_children(harness, tmp_path):
+    _, measure, _ = harness
+    parent = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {CHILD!r}]).returncode + 3)"
+    reading = measure.measure([sys.executable, "-c", parent], log=tmp_path / "log")
+    assert reading.exit_code == 3
+    assert 0.6 <= reading.cpu_s < 5
+    assert reading.wall_s >= 0.6
+    assert reading.peak_tree_mb > reading.peak_process_mb > 150
+
+
+def test_the_ratio_is_the_median_of_the_turns(harness):
+    schema, measure, _ = harness
+
+    def readings(*seconds):
+        return [schema.Reading(wall_s=s, cpu_s=s, peak_tree_mb=1, peak_process_mb=1, exit_code=0) for s in seconds]
+
+    assert measure.median_ratio(readings(1, 9, 2), readings(1, 1, 4), "wall_s") == 1
+    assert measure.median_ratio(readings(1), [], "wall_s") is None
