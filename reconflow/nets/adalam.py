@@ -5,8 +5,8 @@ spread over the photo gather the putative matches around them that turn and scal
 an affine map by RANSAC, and a match stays when too many agree too closely for chance. It keeps far more matches than
 the ratio test at the same precision, since a match may be ambiguous on its own and still fit its neighbours.
 
-Three things differ from the paper: seeds are found per cell of a grid, all hypotheses of all neighbourhoods are scored
-by one matrix product, and the seed's own scale and rotation is the first hypothesis.
+Two things differ from the paper: seeds are found per cell of a grid, and the hypotheses of all neighbourhoods are
+scored by one matrix product.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,6 @@ from reconflow.core.features import Features
 from reconflow.core.matches import Matches
 from reconflow.nets.nearest import nearest_two, one_to_one
 
-_MAX_RATIO = 0.97
-"""Putative matches more ambiguous than this hardly ever survive, and cost time."""
 _DISC_SHARE = 100.0
 """A photo's area over the area of the disc in which there is no second seed."""
 _REACH = 4.0
@@ -51,8 +49,7 @@ class AdalamMatcher:
             return Matches.none()
         nearest = nearest_two(a.descriptors, b.descriptors)
         ratio = nearest.ratio()
-        rows = np.flatnonzero(ratio <= _MAX_RATIO)
-        rows = rows[np.argsort(ratio[rows], kind="stable")]
+        rows = np.argsort(ratio, kind="stable")
         columns = nearest.index[rows]
         seedable = nearest.mutual[rows] & (ratio[rows] <= config.ratio)
         kept = consistent(Putative.of(a, b, rows, columns), seedable)
@@ -98,7 +95,7 @@ def consistent(putative: Putative, seedable: Array) -> Array:
     members, valid = _padded(near)
     x = putative.first[members] - putative.first[seeds, None]
     y = putative.second[members] - putative.second[seeds, None]
-    start = _best_hypothesis(x[:, :_VOTERS], y[:, :_VOTERS], valid[:, :_VOTERS], putative, seeds)
+    start = _best_hypothesis(x[:, :_VOTERS], y[:, :_VOTERS], valid[:, :_VOTERS])
     inliers = _refined(x, y, valid, start)
     kept[members[inliers]] = True
     return kept
@@ -143,9 +140,9 @@ def _padded(near: Array) -> tuple[Array, Array]:
     return members, valid
 
 
-def _best_hypothesis(x: Array, y: Array, valid: Array, putative: Putative, seeds: Array) -> Array:
+def _best_hypothesis(x: Array, y: Array, valid: Array) -> Array:
     """Return for each of S neighbourhoods the (S, 2, 2) affine map with the smallest truncated residuals."""
-    maps = np.concatenate([_similarity(putative, seeds)[:, None], _affine_from_pairs(x, y, valid)], axis=1)
+    maps = _affine_from_pairs(x, y, valid)
     # |A x − y|² is linear in eight products of A's entries, so one matrix product gives all residuals.
     a, b, c, d = (maps[:, :, i, j] for i in (0, 1) for j in (0, 1))
     weights = np.stack(
@@ -158,12 +155,6 @@ def _best_hypothesis(x: Array, y: Array, valid: Array, putative: Putative, seeds
     np.minimum(residuals, np.float32(1 / _MIN_CONFIDENCE), out=residuals)
     best = residuals.sum(axis=2).argmin(axis=1)
     return maps[np.arange(len(maps)), best]
-
-
-def _similarity(putative: Putative, seeds: Array) -> Array:
-    scale, turn = np.exp(putative.log_scaling[seeds]), putative.turn[seeds]
-    cos, sin = scale * np.cos(turn), scale * np.sin(turn)
-    return np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
 
 
 def _affine_from_pairs(x: Array, y: Array, valid: Array) -> Array:
