@@ -130,7 +130,6 @@ class VerifyConfig(_Section, frozen=True):
     max_trials: int = 10_000
     min_inliers: int = 0
     min_inlier_ratio: float = 0.1
-    guided: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -154,7 +153,12 @@ class SplitConfig(_Section, frozen=True):
 
 
 class ReconstructConfig(_Section, frozen=True):
-    """COLMAP mapping of one scene."""
+    """COLMAP mapping of one scene.
+
+    ``final_refinement`` adjusts each model once more to convergence. Photos without EXIF data that agree on a focal
+    length then share intrinsics, and ``refine_principal_point`` moves the principal points of cameras that took
+    several photos. Points seen by fewer than ``min_track_length`` photos are dropped.
+    """
 
     mapper: Literal["incremental", "global"] = "incremental"
     min_model_images: int = 3

@@ -1,7 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from reconflow.config import ReconstructConfig
+from reconflow.core.cameras import Camera
 from reconflow.evaluation.similarity import align_similarity
 from reconflow.stages.reconstruct import View, ViewPair, read_model, reconstruct
 from reconflow.world.correspondences import synthetic_world
@@ -15,8 +18,15 @@ def scene(world):
     return views, [ViewPair(i, j, world.geometry(i, j)) for i, j in sorted(world.matches)]
 
 
-def mapped(world, out, **options):
-    views, pairs = scene(world)
+def unshared(world, *, focal_px=1100.0, prior=False):
+    """Views that each come with a camera of their own and a poor guess of its focal length."""
+    guess = Camera.from_focal("SIMPLE_RADIAL", 1024, 768, focal_px, prior=prior)
+    return [dataclasses.replace(v, camera_id=i, camera=guess) for i, v in enumerate(scene(world)[0])]
+
+
+def mapped(world, out, *, views=None, **options):
+    known, pairs = scene(world)
+    views = views or known
     out.mkdir(exist_ok=True)
     heard = []
     found = reconstruct(
@@ -103,3 +113,50 @@ def test_a_scene_without_a_start_has_no_model_and_says_so(tmp_path):
     found = reconstruct(views, pairs=pairs, config=ReconstructConfig(init_min_inliers=5000), threads=1, out=tmp_path)
     assert found.models == ()
     assert set(found.unregistered.values()) == {"no two photos of its scene make a stable start for a model"}
+
+
+def test_photos_without_exif_that_agree_come_to_share_a_camera(tmp_path):
+    world = synthetic_world(cameras=6, points=400, noise_px=0.5, seed=8)
+    _, (alone,), _ = mapped(world, tmp_path / "a", views=unshared(world), final_refinement=False)
+    _, (shared,), _ = mapped(world, tmp_path / "b", views=unshared(world))
+    assert len(alone.cameras) == 6
+    (camera,) = shared.cameras.values()
+    assert camera.focal_px == pytest.approx(900, rel=0.01)
+    assert center_errors(world, shared).max() < center_errors(world, alone).max()
+
+
+def test_photos_with_a_focal_length_of_their_own_keep_their_cameras(tmp_path):
+    world = synthetic_world(cameras=4, points=300, noise_px=0.3, seed=9)
+    _, (model,), _ = mapped(world, tmp_path, views=unshared(world, focal_px=905.0, prior=True))
+    assert len(model.cameras) == 4
+
+
+@pytest.mark.parametrize("focal_px", [880.0, 700.0])
+def test_photos_of_two_zooms_do_not_share_a_camera(tmp_path, focal_px):
+    world = synthetic_world(cameras=8, points=400, noise_px=0.3, seed=10)
+    views, center, zoom = unshared(world), np.float32([512, 384]), np.float32(focal_px / 900)
+    for i in (1, 3, 5, 7):  # the same photo with another focal length: every point moves from or towards the centre
+        views[i] = dataclasses.replace(views[i], keypoints=center + zoom * (views[i].keypoints - center))
+    _, (model,), _ = mapped(world, tmp_path, views=views)
+    focals = {name: model.cameras[image.camera_id].focal_px for name, image in model.images.items()}
+    expected = [focal_px if i % 2 else 900.0 for i in range(8)]
+    assert [focals[name] for name in world.names] == pytest.approx(expected, rel=0.01)
+
+
+def test_a_principal_point_off_the_centre_is_followed_where_photos_tell(tmp_path):
+    camera = Camera(model="SIMPLE_RADIAL", width=1024, height=768, params=(900.0, 522.0, 384.0, 0.0))
+    world = synthetic_world(cameras=8, points=500, camera=camera, noise_px=0.3, seed=11)
+    centred = Camera.from_focal("SIMPLE_RADIAL", 1024, 768, 900.0, prior=True)
+    views = [dataclasses.replace(view, camera=centred) for view in scene(world)[0]]
+    _, (kept,), _ = mapped(world, tmp_path / "a", views=views, refine_principal_point=False)
+    _, (moved,), _ = mapped(world, tmp_path / "b", views=views)
+    assert kept.cameras[1].params[1:3] == (512.0, 384.0)
+    assert 514 < moved.cameras[1].params[1] < 522
+    assert center_errors(world, moved).mean() < center_errors(world, kept).mean()
+
+
+def test_short_tracks_go_where_asked(tmp_path):
+    world = synthetic_world(cameras=5, points=300, noise_px=0.3, seed=12)
+    _, (model,), _ = mapped(world, tmp_path, min_track_length=5)
+    assert len(model.points) > 0
+    assert model.track_lengths.min() >= 5

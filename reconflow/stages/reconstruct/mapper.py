@@ -59,7 +59,8 @@ def reconstruct(
     database = work / "database.db"
     write_database(database, views=views, pairs=pairs)
     run = _map_globally if config.mapper == "global" else _map_incrementally
-    found = run(database, work, config, threads, on_registered)
+    # A model that is given up was counted too: never tell more photos than there are.
+    found = run(database, work, config, threads, lambda placed: on_registered(min(placed, len(views))))
     models = [model for model in found if model.num_reg_images() >= config.min_model_images]
     models.sort(key=lambda model: (-model.num_reg_images(), -model.num_points3D(), sorted(model.reg_image_ids())))
     folders: list[Path] = []

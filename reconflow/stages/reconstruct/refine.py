@@ -14,8 +14,8 @@ _FEWEST_FOR_PRINCIPAL_POINT = 6
 _LARGEST_SHIFT = 0.03
 """Of the long edge. Real principal points lie within a percent or two; beyond, the photos do not determine it."""
 _TRUST = 0.5
-"""How far to go from the centre towards the estimate: the estimate scatters about as much as lenses do, because what
-the camera model leaves out goes there. Half way was the best or near it on every scene with known poses."""
+"""How far to go from the centre towards the estimate, which also takes up what the camera model leaves out. Of four
+scenes with known poses three gained with every step towards it and one lost; half way kept most of the gain."""
 _LARGEST_ERROR_PX = 4.0
 _SMALLEST_ANGLE_DEG = 1.5
 
