@@ -65,9 +65,9 @@ class ExtractConfig(_Section, frozen=True):
     """
 
     extractor: str = "sift"
-    max_keypoints: int = 8192
-    long_edge_px: int = 1600
-    contrast_threshold: float = 0.0066
+    max_keypoints: int = 3072
+    long_edge_px: int = 1280
+    contrast_threshold: float = 0.01
     edge_threshold: float = 10.0
 
     def __post_init__(self) -> None:

@@ -57,7 +57,7 @@ def _run_set(path: Path, scratch: Path, arguments: argparse.Namespace) -> SetRes
     ours, theirs = scratch / "reconflow", scratch / "peer"
     mine: list[Reading] = []
     peers: list[Reading] = []
-    command = [sys.executable, "-m", "reconflow.cli.main", "run", str(path / "images"), "--dataset", path.name]
+    command = [sys.executable, "-m", "reconflow.cli", "run", str(path / "images"), "--dataset", path.name]
     command += [part for text in arguments.overrides for part in ("--set", text)]
     for _ in range(arguments.repeats):
         mine.append(_finished([*command, "--out", str(ours)], ours / "report.json"))

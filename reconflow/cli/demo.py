@@ -7,14 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from reconflow.cli.run import add_cluster_options, print_result, stop_on_signals
+from reconflow.cli.run import add_cluster_options, run_with_bars
 from reconflow.config import PipelineConfig
-from reconflow.evaluation.files import evaluate_files
-from reconflow.evaluation.table import render
-from reconflow.pipeline.cluster import open_client
-from reconflow.pipeline.progress import ProgressBars
-from reconflow.pipeline.run import run
-from reconflow.world.photos import DATASET, make_sample
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -34,23 +28,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Render, reconstruct, compare, print."""
+    from reconflow.evaluation.files import evaluate_files
+    from reconflow.evaluation.table import render
+    from reconflow.world.photos import DATASET, make_sample
+
     console = Console()
     photos = arguments.out / "photos"
     console.print(f"Rendering photos into [bold]{escape(str(photos))}[/] …", highlight=False)
     truth = make_sample(photos, photos_per_scene=arguments.photos_per_scene, corrupt=True)
-    with stop_on_signals() as stopped, open_client(arguments.scheduler, workers=arguments.workers) as client:
-        console.print(f"[dim]Dask dashboard: {client.dashboard_link}[/]", highlight=False)
-        with ProgressBars(console) as bars:
-            result = run(
-                truth.images,
-                arguments.out,
-                client=client,
-                config=PipelineConfig(),
-                dataset=DATASET,
-                on_event=bars,
-                is_cancelled=stopped.is_set,
-            )
-    print_result(result, console)
+    result = run_with_bars(arguments, PipelineConfig(), photos=truth.images, dataset=DATASET)
     console.print("\nAgainst the known cameras:")
     console.print(render(evaluate_files(photos / "truth.csv", arguments.out / "submission.csv")))
     return 0 if result.clusters else 1

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from reconflow.core.open3d_library import load_open3d
 from reconflow.errors import DependencyError
-from reconflow.pipeline.cluster import available_cores, visible_gpus
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -27,6 +26,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(_: argparse.Namespace) -> int:
     """Print a line per check; the exit code is 1 when a needed one fails."""
+    from reconflow.pipeline.cluster import available_cores, visible_gpus
+
     console = Console()
     checks: list[tuple[str, Callable[[], str], bool]] = [
         ("Python", lambda: sys.version.split()[0], True),

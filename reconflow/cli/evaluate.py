@@ -8,9 +8,6 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from reconflow.evaluation.files import evaluate_files
-from reconflow.evaluation.table import render
-
 _EPILOG = """\
 examples:
   reconflow evaluate --truth truth.csv --submission result/submission.csv
@@ -42,6 +39,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Score and print."""
+    from reconflow.evaluation.files import evaluate_files
+    from reconflow.evaluation.table import render
+
     score = evaluate_files(
         arguments.truth, arguments.submission, thresholds=arguments.thresholds, lenient=arguments.lenient
     )

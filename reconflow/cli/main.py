@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -57,7 +56,3 @@ def _parser() -> argparse.ArgumentParser:
         sub = command.add_parser(commands)
         sub.add_argument("-v", "--verbose", action="store_true", help="log what the library does")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,18 +6,17 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from reconflow.config import PRESETS, load_config
+from reconflow.config import PRESETS, PipelineConfig, load_config
 from reconflow.errors import InputError
-from reconflow.pipeline.cluster import open_client
-from reconflow.pipeline.progress import ProgressBars
-from reconflow.pipeline.result import RunResult
-from reconflow.pipeline.run import run
+
+if TYPE_CHECKING:
+    from reconflow.pipeline.result import RunResult
 
 _EPILOG = """\
 examples:
@@ -69,6 +68,27 @@ def execute(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, preset=arguments.preset, overrides=arguments.overrides)
     if not arguments.photos.exists():
         raise InputError(f"{arguments.photos} does not exist")
+    result = run_with_bars(arguments, config, photos=arguments.photos, dataset=arguments.dataset, store=arguments.store)
+    return 0 if result.clusters else 1
+
+
+def run_with_bars(
+    arguments: argparse.Namespace,
+    config: PipelineConfig,
+    *,
+    photos: Path,
+    dataset: str | None = None,
+    store: str | None = None,
+) -> "RunResult":
+    """Reconstruct into ``arguments.out`` on the cluster the arguments name, and print the table of models.
+
+    The pipeline is imported here: ``--help`` has no use for it, and each local worker process starts by importing
+    the command line.
+    """
+    from reconflow.pipeline.cluster import open_client
+    from reconflow.pipeline.progress import ProgressBars
+    from reconflow.pipeline.run import run
+
     if arguments.workers is not None and arguments.workers < 1:
         raise InputError(f"--workers must be at least 1, got {arguments.workers}")
     console = Console()
@@ -76,20 +96,20 @@ def execute(arguments: argparse.Namespace) -> int:
         console.print(f"[dim]Dask dashboard: {client.dashboard_link}[/]", highlight=False)
         with ProgressBars(console) as bars:
             result = run(
-                arguments.photos,
+                photos,
                 arguments.out,
                 client=client,
                 config=config,
-                dataset=arguments.dataset,
-                store=arguments.store,
+                dataset=dataset,
+                store=store,
                 on_event=bars,
                 is_cancelled=stopped.is_set,
             )
     print_result(result, console)
-    return 0 if result.clusters else 1
+    return result
 
 
-def print_result(result: RunResult, console: Console) -> None:
+def print_result(result: "RunResult", console: Console) -> None:
     """Print the table of models and where everything is."""
     insights = result.insights
     if result.clusters:

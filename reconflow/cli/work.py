@@ -6,8 +6,6 @@ from typing import Any
 
 from rich.console import Console
 
-from reconflow.pipeline.cluster import available_cores, serve_workers
-
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command."""
@@ -26,6 +24,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Work until interrupted or until the scheduler goes away."""
+    from reconflow.pipeline.cluster import available_cores, serve_workers
+
     workers = arguments.workers if arguments.workers is not None else available_cores()
     mapper_threads = available_cores() if arguments.mapper else 0
     Console().print(

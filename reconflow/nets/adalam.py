@@ -41,7 +41,7 @@ class AdalamMatcher:
 
     acceptance_inliers: int
     name: str = "adalam"
-    weights_sha256: str = ""
+    made_with: str = "adalam 1"
 
     def match(self, a: Features, b: Features, *, config: MatchConfig) -> Matches:
         """Return the locally consistent nearest neighbours; seeds also pass ``config.ratio`` and the cross-check."""

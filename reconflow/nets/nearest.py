@@ -93,7 +93,7 @@ class RatioMatcher:
 
     acceptance_inliers: int
     name: str = "ratio"
-    weights_sha256: str = ""
+    made_with: str = "ratio 1"
 
     def match(self, a: Features, b: Features, *, config: MatchConfig) -> Matches:
         """Return the mutual nearest neighbours with a distance ratio of at most ``config.ratio``."""

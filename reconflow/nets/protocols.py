@@ -17,8 +17,11 @@ class Extractor(Protocol):
         ...
 
     @property
-    def weights_sha256(self) -> str:
-        """Hash of the weights it runs with; empty where it has none. Part of every cache key."""
+    def made_with(self) -> str:
+        """What besides options decides the output: revision of the code, library version, hash of the weights.
+
+        Part of every cache key, so it has to change whenever equal input may give other output.
+        """
         ...
 
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
@@ -38,8 +41,8 @@ class Matcher(Protocol):
         ...
 
     @property
-    def weights_sha256(self) -> str:
-        """Hash of the weights it runs with; empty where it has none."""
+    def made_with(self) -> str:
+        """What besides options decides the output, as in :class:`Extractor`."""
         ...
 
     @property

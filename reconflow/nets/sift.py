@@ -30,7 +30,7 @@ class Sift:
     """
 
     name: str = "sift"
-    weights_sha256: str = ""
+    made_with: str = f"sift 1, opencv {cv2.__version__}"
 
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
         """Return the strongest keypoints of ``image``, an (H, W, 3) uint8 RGB raster, in that raster's pixels."""

@@ -1,11 +1,13 @@
 """The cloud task: a model's points, raw and cleaned, as two PLY files."""
 
+import contextlib
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from reconflow.core.clouds import PointCloud, write_ply
+from reconflow.core.open3d_library import load_open3d
 from reconflow.errors import DependencyError
 from reconflow.pipeline.plan import CloudTask
 from reconflow.stages.cloud import clean_cloud
@@ -33,8 +35,17 @@ def decimated_ply(folder: Path, name: str) -> Path:
     return folder / f"{cluster}_decimated_{model}.ply"
 
 
-def write_clouds(task: CloudTask) -> CloudOutcome:
-    """Write both clouds of a model; without Open3D's system libraries, the raw one and what to install."""
+def load_cloud_library() -> None:
+    """Load Open3D ahead of time: it takes a second, in which this worker would wait for COLMAP."""
+    with contextlib.suppress(DependencyError):
+        load_open3d()
+
+
+def write_clouds(task: CloudTask, _loaded: None = None) -> CloudOutcome:
+    """Write both clouds of a model; without Open3D's system libraries, the raw one and what to install.
+
+    ``_loaded`` stands for :func:`load_cloud_library`, so that Dask sends the task where that ran.
+    """
     model = read_model(Path(task.model_folder), name=task.name)
     folder = Path(task.folder)
     raw = PointCloud(model.points, model.colors)

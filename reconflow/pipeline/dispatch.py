@@ -81,6 +81,13 @@ class Dispatcher:
     def __exit__(self, *_: object) -> None:
         self._client.unsubscribe_topic(self._line.topic)
 
+    def begin(self, body: Callable[[], None], *, resources: dict[str, float]) -> Future:
+        """Start a call that nobody waits for, such as loading a slow library.
+
+        Tasks that are given the future as an argument are drawn to the worker that ran it.
+        """
+        return self._client.submit(body, key=f"{body.__name__}-{self._line.run}", resources=resources or None)
+
     def run(
         self,
         tasks: Sequence[TaskT],

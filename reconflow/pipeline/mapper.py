@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from reconflow.pipeline.mapping import MapperJob, MapperLine, SceneSummary, write_summary
+from reconflow.pipeline.mapper_job import MapperJob, MapperLine, SceneSummary, write_summary
 from reconflow.pipeline.plan import MappingTask
 from reconflow.stages.reconstruct import View, ViewPair, reconstruct
 from reconflow.store.features import read_features

@@ -15,36 +15,12 @@ import msgspec
 
 from reconflow.errors import StageError
 from reconflow.pipeline.control import RunLine, TaskControl
+from reconflow.pipeline.mapper_job import MapperJob, MapperLine, SceneSummary, has_summary, read_summary
 from reconflow.pipeline.plan import MappingTask
 from reconflow.store.publish import publishing
 
 _POLL_S = 0.5
-_SUMMARY = "scene.json"
 _STDERR_LINES = 20
-
-
-class MapperJob(msgspec.Struct, frozen=True):
-    """What the subprocess is told, as JSON in its folder."""
-
-    store: str
-    task: MappingTask
-
-
-class MapperLine(msgspec.Struct, frozen=True):
-    """A line the subprocess prints: how many photos are registered by now."""
-
-    registered: int
-
-
-class SceneSummary(msgspec.Struct, frozen=True):
-    """What mapping a scene came to."""
-
-    models: tuple[str, ...]
-    """Sub-folders, the largest model first."""
-    unregistered: dict[str, str]
-    """Photos in no model, with the reason."""
-    failure: str = ""
-    """Why there is no model at all, where mapping failed; such a summary is not kept."""
 
 
 def reconstruct(task: MappingTask, store: str, line: RunLine) -> SceneSummary:
@@ -73,16 +49,6 @@ def reconstruct(task: MappingTask, store: str, line: RunLine) -> SceneSummary:
     return read_summary(folder)
 
 
-def read_summary(folder: Path) -> SceneSummary:
-    """Return what a finished mapping came to."""
-    return msgspec.json.decode((folder / _SUMMARY).read_bytes(), type=SceneSummary)
-
-
-def write_summary(folder: Path, summary: SceneSummary) -> None:
-    """Write what the mapping came to, as its last act."""
-    (folder / _SUMMARY).write_bytes(msgspec.json.encode(summary))
-
-
 def _run_mapper(job: Path, control: TaskControl) -> None:
     command = [sys.executable, "-m", "reconflow.pipeline.mapper", str(job)]
     # The mapper ends itself when its standard input closes, so it never outlives a worker that was killed.
@@ -101,7 +67,7 @@ def _run_mapper(job: Path, control: TaskControl) -> None:
         except BaseException:
             process.kill()
             raise
-    if code != 0 or not (job.parent / _SUMMARY).exists():
+    if code != 0 or not has_summary(job.parent):
         raise StageError(_why(code, said), stage="reconstruct")
 
 

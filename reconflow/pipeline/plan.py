@@ -229,13 +229,15 @@ def plan_mapping(
     camera_of: Mapping[str, int],
     pairs: Iterable[tuple[str, str, ItemRef, str]],
     namespace: str,
+    made_with: str,
     config: ReconstructConfig,
     threads: int,
     folder: PurePath,
 ) -> list[MappingTask]:
     """Return one task per scene.
 
-    ``namespace`` is that of the pairs: with the pair keys it stands for every setting before mapping.
+    ``namespace`` is that of the pairs: with the pair keys it stands for every setting before mapping. ``made_with``
+    says which mapping code and COLMAP will do it.
 
     ``pairs`` gives both names, the place in the store and the pair key of every verified pair; those that join two
     scenes are left out.
@@ -253,6 +255,7 @@ def plan_mapping(
             camera_of,
             inside[scene.id],
             namespace=namespace,
+            made_with=made_with,
             config=config,
             threads=threads,
             folder=folder,
@@ -306,6 +309,7 @@ def _mapping_task(
     pairs: Sequence[tuple[str, str, ItemRef, str]],
     *,
     namespace: str,
+    made_with: str,
     config: ReconstructConfig,
     threads: int,
     folder: PurePath,
@@ -316,7 +320,9 @@ def _mapping_task(
     first_use: dict[int, int] = {}
     sharing = [first_use.setdefault(camera, len(first_use)) for camera in cameras]
     pair_keys = [pair[3] for pair in pairs]
-    key = fingerprint("models", SCHEMA, namespace, config, threads, list(scene.images), sharing, pair_keys)[:32]
+    key = fingerprint("models", SCHEMA, made_with, namespace, config, threads, list(scene.images), sharing, pair_keys)[
+        :32
+    ]
     return MappingTask(
         key=key,
         scene=scene.id,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from distributed import Client
+from distributed import Client, Future
 
 from reconflow.config import PipelineConfig, config_to_tree
 from reconflow.core.images import ImageRecord, Unreadable
@@ -21,11 +21,12 @@ from reconflow.core.pairs import Pair
 from reconflow.core.scenes import Split
 from reconflow.errors import StageError, TooFewImagesError
 from reconflow.pipeline import mapping, tasks
-from reconflow.pipeline.cloud import CloudOutcome, write_clouds
+from reconflow.pipeline.cloud import CloudOutcome, load_cloud_library, write_clouds
 from reconflow.pipeline.cluster import MAPPER, Placement, placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.dispatch import Advanced, Died, Dispatcher, Done, Task
 from reconflow.pipeline.events import EventSink, Notice, StageAdvanced, StageFinished, StageStarted, ignore
+from reconflow.pipeline.mapper_job import read_summary
 from reconflow.pipeline.outputs import MappedScene, RunFacts, write_outputs
 from reconflow.pipeline.pair_table import PairTable
 from reconflow.pipeline.photos import open_photos
@@ -46,7 +47,9 @@ from reconflow.pipeline.plan import (
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.thumbnails import MOST_THUMBNAILS, make_thumbnails
 from reconflow.pipeline.versions import versions
+from reconflow.stages import verify
 from reconflow.stages.cameras import CameraRig, assign_cameras
+from reconflow.stages.reconstruct import MADE_WITH
 from reconflow.stages.shortlist import needs_retrieval, shortlist_pairs
 from reconflow.stages.split import split_scenes
 from reconflow.store.features import FeatureStore, features_namespace
@@ -168,9 +171,9 @@ class _Run:
         self.unreadable: list[Unreadable] = []
         extractor = tasks.extractor(config.extract.extractor)
         matcher = tasks.matcher(config.match.matcher, extractor=config.extract.extractor)
-        features = features_namespace(config.extract, weights_sha256=extractor.weights_sha256)
+        features = features_namespace(config.extract, made_with=extractor.made_with)
         geometries = geometries_namespace(
-            config.match, config.verify, features=features, weights_sha256=matcher.weights_sha256
+            config.match, config.verify, features=features, made_with=f"{matcher.made_with}, {verify.MADE_WITH}"
         )
         self.context = tasks.RunContext(root.url, config, features, geometries, line)
 
@@ -188,8 +191,9 @@ class _Run:
         table = self._match(pairs, images, keys)
         summaries = table.summaries()
         split = self._split(records, summaries)
+        loaded = self.dispatcher.begin(load_cloud_library, resources=self.where.compute)
         scenes = self._reconstruct(split, rig, table)
-        clouds = self._clouds(scenes)
+        clouds = self._clouds(scenes, loaded)
         facts = RunFacts(
             dataset=dataset,
             records=tuple(records),
@@ -287,6 +291,7 @@ class _Run:
             camera_of=rig.camera_of,
             pairs=table.verified(),
             namespace=self.context.geometries,
+            made_with=MADE_WITH,
             config=config,
             threads=threads,
             folder=self.folder.mappings,
@@ -305,7 +310,7 @@ class _Run:
                     self.tell(Notice(stage="reconstruct", message=f"scene {ended.task.scene}: {reason}"))
         return [_mapped(task, failed.get(task.key, "")) for task in work]
 
-    def _clouds(self, scenes: Sequence[MappedScene]) -> list[CloudOutcome]:
+    def _clouds(self, scenes: Sequence[MappedScene], loaded: Future) -> list[CloudOutcome]:
         config = self.config.cloud
         work = [
             CloudTask(key=name, name=name, model_folder=str(path), folder=str(self.folder.path), config=config)
@@ -314,7 +319,7 @@ class _Run:
         ]
         found: list[CloudOutcome] = []
         with self._stage("cloud", unit="models", total=len(work)) as stage:
-            for ended in self._do(work, write_clouds, stage):
+            for ended in self._do(work, write_clouds, stage, loaded):
                 if isinstance(ended, Died):
                     found += [CloudOutcome(ended.task.name, 0, 0, ended.reason)]
                 else:
@@ -373,7 +378,7 @@ class _Run:
 def _mapped(task: MappingTask, failure: str) -> MappedScene:
     if failure:
         return MappedScene(task.scene, (), {image.name: failure for image in task.images})
-    summary = mapping.read_summary(Path(task.folder))
+    summary = read_summary(Path(task.folder))
     models = tuple(
         (f"cluster{task.scene}_model{number}", Path(task.folder) / name) for number, name in enumerate(summary.models)
     )

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from reconflow.config import CloudConfig
 from reconflow.core.arrays import Array
@@ -88,6 +87,8 @@ def _normals(made: Any, camera_centers: Array) -> Array | None:
         return None
     made.estimate_normals(load_open3d().geometry.KDTreeSearchParamKNN(_NORMAL_NEIGHBOURS))
     normals = np.asarray(made.normals)
+    from scipy.spatial import KDTree
+
     _, nearest = KDTree(camera_centers).query(points)
     away = (normals * (camera_centers[nearest] - points)).sum(axis=1) < 0
     return np.where(away[:, np.newaxis], -normals, normals).astype(np.float32)

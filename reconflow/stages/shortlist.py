@@ -8,7 +8,6 @@ and a cap per photo.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from reconflow.config import ShortlistConfig
 from reconflow.core.images import ImageRecord
@@ -77,6 +76,8 @@ def gps_neighbours(records: Sequence[ImageRecord], *, count: int) -> list[list[i
     on_sphere_m = _EARTH_RADIUS_M * np.column_stack(
         [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)]
     )
+    from scipy.spatial import KDTree
+
     _, found = KDTree(on_sphere_m).query(on_sphere_m, k=min(count + 1, len(located)))
     for i, row in zip(located, np.atleast_2d(found), strict=True):
         near[i] = [located[j] for j in row if located[j] != i][:count]

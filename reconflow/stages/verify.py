@@ -9,6 +9,8 @@ from reconflow.core.cameras import Camera
 from reconflow.core.features import Features
 from reconflow.core.matches import Matches, TwoViewGeometry
 
+MADE_WITH = f"verify 1, pycolmap {pycolmap.__version__}"
+"""Part of every pair's cache key: the number goes up when equal input gives other output."""
 _FEWEST = 8
 """A fundamental matrix needs eight matches."""
 

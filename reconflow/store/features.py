@@ -15,9 +15,9 @@ _FIELDS = ("keypoints", "descriptors", "colors")
 """Arrays of an item; ``keypoints`` is (N, 5) float32: x, y, scale in pixels, orientation in radians, score."""
 
 
-def features_namespace(config: ExtractConfig, *, weights_sha256: str) -> str:
+def features_namespace(config: ExtractConfig, *, made_with: str) -> str:
     """Return the fingerprint of everything but the photo that decides its features."""
-    return fingerprint("features", SCHEMA, config, weights_sha256)
+    return fingerprint("features", SCHEMA, config, made_with)
 
 
 class FeatureStore:

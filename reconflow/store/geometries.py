@@ -50,9 +50,9 @@ class MatchedPair(msgspec.Struct, frozen=True):
     """Why it is no evidence of a common scene; empty where it is."""
 
 
-def geometries_namespace(match: MatchConfig, verify: VerifyConfig, *, features: str, weights_sha256: str) -> str:
+def geometries_namespace(match: MatchConfig, verify: VerifyConfig, *, features: str, made_with: str) -> str:
     """Return the fingerprint of everything but the two photos and cameras that decides a pair."""
-    return fingerprint("geometries", SCHEMA, match, verify, features, weights_sha256)
+    return fingerprint("geometries", SCHEMA, match, verify, features, made_with)
 
 
 def view_key(record: ImageRecord, camera: Camera) -> str:

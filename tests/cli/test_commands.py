@@ -15,7 +15,7 @@ from reconflow.world.photos import make_sample
 
 def reconflow(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "reconflow.cli.main", *map(str, arguments)], capture_output=True, text=True, timeout=240
+        [sys.executable, "-m", "reconflow.cli", *map(str, arguments)], capture_output=True, text=True, timeout=240
     )
 
 
@@ -96,7 +96,7 @@ def test_bad_input_is_one_sentence_and_exit_code_two(arguments, sentence, tmp_pa
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(photos, tmp_path):
-    command = [sys.executable, "-m", "reconflow.cli.main", "run", str(photos.images), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "reconflow.cli", "run", str(photos.images), "--out", str(tmp_path / "out")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / "out" / "store" / "features").exists() and time.monotonic() < deadline:

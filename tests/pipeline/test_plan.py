@@ -96,7 +96,13 @@ def mapping(records, scenes, **options):
         (records[i].name, records[j].name, ItemRef("p", i), pair_key(keys[i], keys[j]))
         for i, j in all_pairs(len(records))
     ]
-    arguments = {"namespace": "n", "config": ReconstructConfig(), "threads": 2, "folder": PurePath("x")} | options
+    arguments = {
+        "namespace": "n",
+        "made_with": "m",
+        "config": ReconstructConfig(),
+        "threads": 2,
+        "folder": PurePath("x"),
+    } | options
     return plan_mapping(scenes, images={i.name: i for i in images}, camera_of=rig.camera_of, pairs=pairs, **arguments)
 
 
@@ -112,7 +118,9 @@ def test_a_scene_is_mapped_with_its_own_pairs_only():
 
 
 @pytest.mark.parametrize(
-    "change", [{"namespace": "m"}, {"threads": 1}, {"config": ReconstructConfig(seed=1)}], ids=lambda c: next(iter(c))
+    "change",
+    [{"namespace": "m"}, {"made_with": "n"}, {"threads": 1}, {"config": ReconstructConfig(seed=1)}],
+    ids=lambda c: next(iter(c)),
 )
 def test_whatever_decides_a_model_is_part_of_its_key(change):
     records = photos(3)

@@ -13,6 +13,9 @@ from reconflow.stages.reconstruct.database import write_database
 from reconflow.stages.reconstruct.refine import refine_model
 from reconflow.stages.reconstruct.views import View, ViewPair
 
+MADE_WITH = f"mapping 2, pycolmap {pycolmap.__version__}"
+"""Part of every model's cache key: the number goes up when equal input gives another model."""
+
 
 @dataclass(frozen=True)
 class Reconstructed:

@@ -79,7 +79,6 @@ def _adjusted(
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_principal_point = principal_points
     options.print_summary = False
-    options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
     options.ceres.solver_options.num_threads = threads
     options.ceres.solver_options.max_num_iterations = 100
     options.ceres.solver_options.function_tolerance = 1e-6
