@@ -235,9 +235,13 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 
 
 def load_config(
-    path: str | Path | None = None, *, preset: str = "default", overrides: Sequence[str] = ()
+    path: str | Path | None = None,
+    *,
+    preset: str = "default",
+    options: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
 ) -> PipelineConfig:
-    """Return the configuration of a run: defaults, then the preset, then the file, then ``section.option=value``.
+    """Return the configuration of a run: defaults, preset, file, ``options``, ``section.option=value``, in this order.
 
     Parameters
     ----------
@@ -245,6 +249,8 @@ def load_config(
         A TOML or JSON file with one table per section.
     preset : {"fast", "default", "best"}
         Where to start from.
+    options : mapping, optional
+        Options by section, as a file would hold them.
     overrides : sequence of str
         ``"match.ratio=0.8"``; values are read as JSON, and as plain text where that fails.
 
@@ -259,6 +265,8 @@ def load_config(
     tree: dict[str, Any] = {name: dict(options) for name, options in PRESETS[preset].items()}
     if path is not None:
         _merge(tree, _read_tree(Path(path)))
+    _check_names(options or {})
+    _merge(tree, options or {})
     for text in overrides:
         _merge(tree, _parse_override(text))
     return config_from_tree(tree)

@@ -13,7 +13,17 @@
     ├── StageError            a stage as a whole failed
     │   └── NoModelError      no scene could be reconstructed                 (exit code 1)
     ├── DependencyError       a system library or package is missing, with what to install
-    └── Cancelled             the run was cancelled
+    ├── Cancelled             the run was cancelled
+    └── ServiceError          the web service says no
+        ├── CredentialsError     who are you?                                            (HTTP 401)
+        ├── ForbiddenError       not with this role                                      (HTTP 403)
+        ├── JobNotFoundError     no such job, or somebody else's                         (HTTP 404)
+        ├── JobStateError        not in this stage of the job                            (HTTP 409)
+        ├── TooLargeError        over a limit on uploads                                 (HTTP 413)
+        ├── ThrottledError       too many failed logins                                  (HTTP 429)
+        ├── RetrainError         Airflow is unreachable or refuses                       (HTTP 502)
+        ├── NotReadyError        no worker is up                                         (HTTP 503)
+        └── DiskFullError        no room for it                                          (HTTP 507)
 
 A message is one sentence a person can act on. ``stage`` and ``item`` say where it happened; both survive pickling,
 because errors travel from Dask workers to the client.
@@ -92,3 +102,43 @@ class DependencyError(ReconflowError):
 
 class Cancelled(ReconflowError):  # noqa: N818 - not a failure: the user asked for it
     """The run was cancelled."""
+
+
+class ServiceError(ReconflowError):
+    """The web service cannot do what was asked."""
+
+
+class CredentialsError(ServiceError):
+    """The password, token or key is missing, wrong, expired or revoked."""
+
+
+class ForbiddenError(ServiceError):
+    """The account may not do this."""
+
+
+class JobNotFoundError(ServiceError):
+    """There is no such job, or it is somebody else's."""
+
+
+class JobStateError(ServiceError):
+    """The job is in a stage that does not allow this."""
+
+
+class TooLargeError(ServiceError):
+    """An upload is over a limit."""
+
+
+class ThrottledError(ServiceError):
+    """Too many failed logins; the message says when to try again."""
+
+
+class RetrainError(ServiceError):
+    """Airflow cannot be reached or refuses."""
+
+
+class NotReadyError(ServiceError):
+    """No worker is up yet."""
+
+
+class DiskFullError(ServiceError):
+    """There is not enough free disk space."""

@@ -185,6 +185,38 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def device_name(client: Client) -> str:
+    """Return what one of the workers computes on, asked of it: ``cpu``, or ``NVIDIA A100 (40.0 GB)``.
+
+    Raises
+    ------
+    ClusterError
+        If no worker answers.
+
+    """
+    where = placement(client).compute
+    try:
+        return str(client.submit(_device, pure=False, resources=where or None).result(timeout=60))
+    except (OSError, TimeoutError) as error:
+        raise ClusterError("no worker answers") from error
+
+
+def _device() -> str:
+    if not visible_gpus():
+        return "cpu"
+    import pynvml  # pyright: ignore[reportMissingImports] - comes with dask-cuda
+
+    pynvml.nvmlInit()
+    handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+    gigabytes = pynvml.nvmlDeviceGetMemoryInfo(handle).total / (1 << 30)
+    return f"{pynvml.nvmlDeviceGetName(handle)} ({gigabytes:.1f} GB)"
+
+
+def tls(*, ca: str, cert: str, key: str) -> Security:
+    """Return the certificates for a scheduler at a ``tls://`` address, as :func:`open_client` takes them."""
+    return Security(tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key, require_encryption=True)
+
+
 def visible_gpus() -> int:
     """Return how many GPUs dask-cuda can use here; 0 where it is not installed or finds no driver."""
     try:

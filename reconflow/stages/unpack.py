@@ -16,6 +16,7 @@ MAX_TOTAL_BYTES = 200 << 30
 MAX_RATIO = 200
 """Inflated over stored size; photos hardly compress, so a hundredfold is a bomb."""
 
+_ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst"})
 _BLOCK = 1 << 20
 _FREE_RATIO_BYTES = 16 << 20
 
@@ -82,6 +83,8 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
         raise InputError(f"the ZIP entry {name!r} is encrypted; pack it without a password")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise InputError(f"the ZIP entry {name!r} is a symbolic link")
+    if path.suffix.lower() in _ARCHIVES:
+        raise InputError(f"the ZIP entry {name!r} is an archive itself: pack the photos, not archives of them")
 
 
 def _check_overlaps(entries: list[zipfile.ZipInfo]) -> None:

@@ -157,6 +157,14 @@ def open_matches(folder: str | os.PathLike[str]) -> RunMatches:
     return RunMatches(Path(folder))
 
 
+def read_records(folder: str | os.PathLike[str]) -> list[ImageRecord]:
+    """Return the records of a run's readable photos, by name.
+
+    Raises the errors of :func:`open_features`.
+    """
+    return [record for _, record in sorted(_open(Path(folder))[1].items())]
+
+
 def _open(path: Path) -> tuple[RunManifest, dict[str, ImageRecord], dict[str, str]]:
     try:
         tree = tomllib.loads((path / "run.toml").read_text(encoding="utf-8"))

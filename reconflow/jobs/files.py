@@ -1,0 +1,107 @@
+"""The data directory: where uploads, runs and results lie, and whether there is room for more.
+
+::
+
+    data_dir/
+    ├── incoming/            uploads under way; a name carries the process that writes it
+    ├── jobs/<job id>/
+    │   ├── upload.zip       what was sent
+    │   ├── run/             the engine's folder: it goes on from here after a crash
+    │   └── result/          what is downloaded, published whole
+    ├── store/               features and matches of all jobs, by content
+    └── reconflow.db         the ledger, unless it is on PostgreSQL
+"""
+
+import logging
+import os
+import shutil
+import socket
+import uuid
+from pathlib import Path
+
+from reconflow.errors import DiskFullError
+from reconflow.store.publish import sweep_partials
+
+logger = logging.getLogger(__name__)
+
+_DELETED = ".deleted-"
+
+
+class DataFolder:
+    """The places below one data directory.
+
+    Parameters
+    ----------
+    path : Path
+        The directory; made where it is missing.
+    min_free_bytes : int
+        What has to stay free on its disk.
+
+    """
+
+    def __init__(self, path: Path, *, min_free_bytes: int):
+        self.path = path.absolute()
+        self._min_free_bytes = min_free_bytes
+        for folder in (self.incoming, self.jobs):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def incoming(self) -> Path:
+        """Where uploads are streamed to."""
+        return self.path / "incoming"
+
+    @property
+    def jobs(self) -> Path:
+        """One folder per job."""
+        return self.path / "jobs"
+
+    @property
+    def store(self) -> Path:
+        """Features and matches of all jobs."""
+        return self.path / "store"
+
+    def job(self, job_id: str) -> Path:
+        """Return the folder of a job."""
+        return self.jobs / str(uuid.UUID(job_id))
+
+    def upload(self, job_id: str) -> Path:
+        """Return where the ZIP of a job is."""
+        return self.job(job_id) / "upload.zip"
+
+    def run(self, job_id: str) -> Path:
+        """Return the engine's folder of a job."""
+        return self.job(job_id) / "run"
+
+    def result(self, job_id: str) -> Path:
+        """Return where the published result of a job is."""
+        return self.job(job_id) / "result"
+
+    def incoming_path(self) -> Path:
+        """Return a fresh name for an upload; :meth:`sweep` knows whose it is."""
+        return self.incoming / f".partial-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}-upload.zip"
+
+    def free_bytes(self) -> int:
+        """Return the free space on the disk."""
+        return shutil.disk_usage(self.path).free
+
+    def require_space(self, n_bytes: int) -> None:
+        """Raise :class:`DiskFullError` unless ``n_bytes`` fit and the reserve stays free."""
+        missing = n_bytes + self._min_free_bytes - self.free_bytes()
+        if missing > 0:
+            raise DiskFullError(f"{missing / 1e6:,.0f} MB of disk space are missing: delete old jobs, or try later")
+
+    def delete(self, job_id: str) -> None:
+        """Remove everything of a job; the name goes first, so that a crash in between leaves no half a job."""
+        folder = self.job(job_id)
+        if folder.exists():
+            doomed = folder.with_name(f"{_DELETED}{folder.name}")
+            folder.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Finish deletions, and remove what processes of this host that died were writing."""
+        for doomed in self.jobs.glob(f"{_DELETED}*"):
+            shutil.rmtree(doomed, ignore_errors=True)
+        swept = sweep_partials(self.incoming) + sweep_partials(self.jobs)
+        if swept:
+            logger.info("removed %d files that a process left unfinished", swept)

@@ -1,0 +1,118 @@
+"""An upload, looked at before it becomes a job: is it a ZIP of photos, and do they look like what the models know?
+
+The look happens in a process of its own (``python -m reconflow.jobs.intake``): archives and images from strangers are
+decoded there, so that a crash or a memory hog takes neither the web process nor its answers along.
+"""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+
+from reconflow import errors
+from reconflow.config import IngestConfig
+from reconflow.core.images import Unreadable
+from reconflow.errors import InputError, ReconflowError, TooFewImagesError
+from reconflow.jobs.records import DriftReport
+
+FEWEST_IMAGES = 3
+_SAMPLE = 120
+"""Photos the drift check looks at: medians of more of them hardly move."""
+_TIMEOUT_S = 600
+
+
+class IntakeRequest(msgspec.Struct, frozen=True):
+    """What the process is told."""
+
+    upload: str
+    unpack_to: str
+    baseline: str
+    max_megapixels: float
+
+
+class Intake(msgspec.Struct, frozen=True, kw_only=True):
+    """A usable upload."""
+
+    n_images: int
+    """Photos by name."""
+    n_sampled: int
+    n_readable: int
+    """Of those sampled."""
+    drift: DriftReport
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an upload is refused: the name of an error of `reconflow.errors` and its sentence."""
+
+    kind: str
+    message: str
+
+
+def look_at(upload: Path, *, unpack_to: Path, baseline: Path, max_megapixels: float) -> Intake:
+    """Return what an upload holds; its photos lie unpacked below ``unpack_to`` afterwards, where a run finds them.
+
+    Raises
+    ------
+    InputError
+        If it is not a ZIP, holds what a ZIP of photos has no reason to hold, or fewer than three usable photos.
+
+    """
+    request = IntakeRequest(str(upload), str(unpack_to), str(baseline), max_megapixels)
+    command = [sys.executable, "-m", "reconflow.jobs.intake"]
+    try:
+        done = subprocess.run(
+            command, input=msgspec.json.encode(request), capture_output=True, timeout=_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InputError("the photos take too long to decode") from error
+    try:
+        answer = msgspec.json.decode(done.stdout, type=dict[str, msgspec.Raw])
+        if "kind" not in answer:
+            return msgspec.json.decode(done.stdout, type=Intake)
+        refusal = msgspec.json.decode(done.stdout, type=Refusal)
+    except msgspec.MsgspecError as error:
+        raise InputError("the upload cannot be examined: decoding its photos crashed") from error
+    kind = getattr(errors, refusal.kind, InputError)
+    raise kind(refusal.message)
+
+
+def examine(request: IntakeRequest) -> Intake:
+    """Unpack an upload and look at its photos, in this process."""
+    from reconflow.jobs.drift import read_baseline
+    from reconflow.pipeline.photos import open_photos
+    from reconflow.stages.drift import check_drift, scene_summary
+    from reconflow.stages.ingest import ingest_image
+
+    files = open_photos(Path(request.upload), unpack_to=Path(request.unpack_to))
+    config = IngestConfig(max_megapixels=request.max_megapixels)
+    chosen = [files[i * len(files) // min(len(files), _SAMPLE)] for i in range(min(len(files), _SAMPLE))]
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda file: ingest_image(file[0], file[1], config=config), chosen))
+    readable = [record for record in found if not isinstance(record, Unreadable)]
+    if len(readable) < FEWEST_IMAGES and len(chosen) == len(files):
+        reasons = "; ".join(f"{bad.name} {bad.reason}" for bad in found if isinstance(bad, Unreadable))
+        raise TooFewImagesError(
+            f"{len(readable)} usable photos found, and a reconstruction needs at least {FEWEST_IMAGES}"
+            f"{f' ({reasons[:300]})' if reasons else ''}"
+        )
+    summary = scene_summary([(r.stats, r.width, r.height) for r in readable if r.stats is not None])
+    drift = check_drift(summary, read_baseline(Path(request.baseline)))
+    return Intake(n_images=len(files), n_sampled=len(chosen), n_readable=len(readable), drift=drift)
+
+
+def main() -> int:
+    """Read a request from standard input and print what was found, or why not."""
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=IntakeRequest)
+    try:
+        answer: Intake | Refusal = examine(request)
+    except ReconflowError as error:
+        sentence = error.message.replace(request.upload, "the upload")
+        answer = Refusal(kind=type(error).__name__, message=sentence)
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""The process that runs jobs: claims them from the ledger, has the engine do them, and publishes what came of it.
+
+A claim is a lease that a heartbeat renews. A runner that dies lets its leases run out, and another one, or the same
+after a restart, goes on from what is stored; a runner that was only slow finds its lease gone and lets go. This is
+one of the two files where ``except Exception`` may stand: whatever a job does must not end the runner.
+"""
+
+import logging
+import threading
+import time
+from typing import Any
+
+from reconflow.config import config_from_tree
+from reconflow.errors import Cancelled, ClusterError, ReconflowError
+from reconflow.jobs.files import DataFolder
+from reconflow.jobs.lease import Lease
+from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.publication import publish_result
+from reconflow.jobs.records import Job, RunnerState
+from reconflow.jobs.settings import ServiceSettings
+from reconflow.jobs.states import ErrorCode, error_code, hint
+from reconflow.jobs.webhook import send_webhook
+from reconflow.pipeline.cluster import device_name, open_client, tls
+from reconflow.pipeline.result import RunResult
+from reconflow.pipeline.run import run
+from reconflow.stages.insights import Insights
+
+logger = logging.getLogger(__name__)
+
+_IDLE_S = 0.5
+_BEAT_S = 4.0
+_SWEEP_S = 600.0
+_DAY_S = 86_400.0
+
+
+class Runner:
+    """Claims and runs jobs until it is told to stop.
+
+    Parameters
+    ----------
+    settings : ServiceSettings
+        All settings.
+    ledger : Ledger
+        Opened by the caller, who closes it.
+    name : str
+        ``host:pid:random``, never used twice.
+
+    """
+
+    def __init__(self, settings: ServiceSettings, ledger: Ledger, name: str):
+        self._settings = settings
+        self._ledger = ledger
+        self._name = name
+        self._files = DataFolder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Give running jobs back, to be gone on with later, and end."""
+        self._stopping.set()
+
+    def serve(self) -> None:
+        """Run jobs until :meth:`stop`; a cluster that is lost is opened anew."""
+        self._files.sweep()
+        housekeeper = threading.Thread(target=self._keep_house, name="housekeeper")
+        housekeeper.start()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._serve_on_a_cluster()
+                except ClusterError as error:
+                    logger.warning("no cluster: %s", error.message)
+                    self._stopping.wait(_BEAT_S)
+        finally:
+            self.stop()
+            housekeeper.join()
+            self._ledger.forget_runner(self._name)
+
+    def _serve_on_a_cluster(self) -> None:
+        self._tell(device="", dashboard_url="")
+        with self._cluster() as client:
+            device = device_name(client)
+            lost = threading.Event()
+            slots = [
+                threading.Thread(target=self._work, args=(client, lost), name=f"slot-{number}")
+                for number in range(self._settings.max_concurrent_jobs)
+            ]
+            for slot in slots:
+                slot.start()
+            while any(slot.is_alive() for slot in slots):
+                self._tell(device="" if lost.is_set() else device, dashboard_url=client.dashboard_link or "")
+                if client.status != "running":
+                    lost.set()
+                slots[0].join(_BEAT_S)
+        if lost.is_set():
+            raise ClusterError("the scheduler was lost")
+
+    def _cluster(self) -> Any:
+        settings = self._settings
+        security = None
+        if settings.scheduler_tls_ca:
+            security = tls(
+                ca=settings.scheduler_tls_ca, cert=settings.scheduler_tls_cert, key=settings.scheduler_tls_key
+            )
+        return open_client(settings.scheduler or None, workers=settings.workers or None, security=security)
+
+    def _tell(self, *, device: str, dashboard_url: str) -> None:
+        state = RunnerState(runner=self._name, device=device, dashboard_url=dashboard_url, seen_at=time.time())
+        self._ledger.beat(state)
+
+    def _work(self, client: Any, lost: threading.Event) -> None:
+        """One slot: jobs, one after the other."""
+        while not self._stopping.is_set() and not lost.is_set():
+            try:
+                job = self._ledger.claim(self._name, lease_s=self._settings.lease_s)
+                if job is None:
+                    self._stopping.wait(_IDLE_S)
+                    continue
+                self._run(job, client)
+            except ClusterError:
+                # The lease is left to run out: the job comes back, with this attempt counted.
+                lost.set()
+            except Exception:
+                logger.exception("a slot failed")
+                self._stopping.wait(_BEAT_S)
+
+    def _run(self, job: Job, client: Any) -> None:
+        lease = Lease(
+            self._ledger,
+            job,
+            self._name,
+            lease_s=self._settings.lease_s,
+            deadline=time.monotonic() + self._settings.job_timeout_s,
+            stopping=self._stopping,
+        )
+        logger.info("job %s: attempt %d", job.job_id, job.attempt)
+        with lease:
+            try:
+                result = self._reconstruct(job, client, lease)
+            except Cancelled:
+                self._ended_early(job, lease)
+            except ClusterError:
+                raise
+            except Exception as error:  # noqa: BLE001
+                self._failed(job, error)
+            else:
+                self._came_through(job, result)
+
+    def _reconstruct(self, job: Job, client: Any, lease: Lease) -> RunResult:
+        lease.advance("extracting", 10, "Unpacking and checking the photos.")
+        self._files.require_space(0)
+        result = run(
+            self._files.upload(job.job_id),
+            self._files.run(job.job_id),
+            client=client,
+            config=config_from_tree(job.options),
+            dataset=job.dataset_name,
+            store=str(self._files.store),
+            on_event=lease.hear,
+            is_cancelled=lease.is_over,
+        )
+        lease.check()
+        self._files.require_space(0)
+        lease.advance("decimating", 98, "Publishing the results.")
+        publish_result(result, job, self._files.result(job.job_id))
+        lease.check()
+        return result
+
+    def _came_through(self, job: Job, result: RunResult) -> None:
+        found = result.insights
+        if result.clusters:
+            message = f"{found.n_registered} of {found.n_readable} photos placed in {len(result.clusters)} models."
+            self._finish(job, "success", message, facts=found)
+        else:
+            code, sentence = _why_nothing(found)
+            self._finish(job, "failed", hint(code), error=sentence, code=code, facts=found)
+
+    def _failed(self, job: Job, error: Exception) -> None:
+        code = error_code(error)
+        if code == "internal":
+            logger.error("job %s failed", job.job_id, exc_info=error)
+        sentence = error.message if isinstance(error, ReconflowError) else _sentence(code)
+        self._finish(job, "failed", hint(code), error=sentence, code=code)
+
+    def _ended_early(self, job: Job, lease: Lease) -> None:
+        """The engine stopped because the lease told it to: say which of the reasons it was."""
+        if lease.lost.is_set():
+            logger.warning("job %s: the lease went to another runner", job.job_id)
+        elif self._ledger.is_cancel_requested(job.job_id):
+            self._finish(job, "cancelled", "Cancelled.", code="cancelled")
+        elif lease.is_late():
+            minutes = self._settings.job_timeout_s / 60
+            self._finish(job, "failed", hint("timeout"), error=f"not done after {minutes:.0f} minutes", code="timeout")
+        else:
+            self._ledger.release(job.job_id, self._name)
+
+    def _finish(
+        self,
+        job: Job,
+        stage: Any,
+        message: str,
+        *,
+        error: str | None = None,
+        code: ErrorCode | None = None,
+        facts: Insights | None = None,
+    ) -> None:
+        now = time.time()
+        days = self._settings.retention_days
+        kept = self._ledger.finish(
+            job.job_id,
+            self._name,
+            stage=stage,
+            message=message,
+            error=error,
+            error_code=code,
+            finished_at=now,
+            expires_at=now + days * _DAY_S if days else None,
+            n_images=facts.n_images if facts else None,
+            n_points=facts.n_points if facts else None,
+            registration_rate=facts.registration_rate if facts else None,
+        )
+        logger.info("job %s: %s %s", job.job_id, stage, code or "")
+        ended = self._ledger.job(job.job_id)
+        if kept and ended is not None and ended.webhook_url and self._settings.webhook_secret:
+            send_webhook(ended, secret=self._settings.webhook_secret)
+
+    def _keep_house(self) -> None:
+        while not self._stopping.wait(_SWEEP_S):
+            for job in self._ledger.expired(time.time()):
+                if self._ledger.delete(job.job_id):
+                    self._files.delete(job.job_id)
+            self._files.sweep()
+
+
+def _why_nothing(found: Insights) -> tuple[ErrorCode, str]:
+    killed = next((fate.reason for fate in found.images if "memory ran out" in fate.reason), "")
+    if killed:
+        return "out_of_memory", killed
+    if not found.n_verified_pairs:
+        return "no_matches", f"no two of the {found.n_readable} photos show the same place"
+    return "no_model", f"{found.n_verified_pairs} pairs of photos match, but no scene could be reconstructed from them"
+
+
+def _sentence(code: ErrorCode) -> str:
+    return {
+        "out_of_memory": "memory ran out",
+        "disk_full": "the disk is full",
+        "timeout": "something took too long to answer",
+    }.get(code, "something went wrong inside the service")

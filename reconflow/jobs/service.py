@@ -1,0 +1,353 @@
+"""The only door between the web and the library: uploads become jobs, jobs are asked about, and results are found.
+
+Nothing here computes: a runner does (`reconflow.jobs.runner`), in a process of its own. Both know of each other only
+through the ledger. Every method may be called from any thread.
+"""
+
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from reconflow.config import PRESETS, PipelineConfig, config_schema, config_to_tree, load_config
+from reconflow.errors import (
+    ConfigError,
+    ForbiddenError,
+    InputError,
+    JobNotFoundError,
+    JobStateError,
+    NotReadyError,
+    TooLargeError,
+)
+from reconflow.jobs import intake, retrain
+from reconflow.jobs.files import DataFolder
+from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.records import DriftReport, Job, JobEvent, JobPage, Severity, User
+from reconflow.jobs.results import ClusterEntry, JobResult
+from reconflow.jobs.settings import ServiceSettings
+from reconflow.jobs.states import FINISHED, may_cancel, may_retry
+from reconflow.store.publish import publishing
+
+_ALIVE_S = 15
+"""A runner tells of itself every few seconds; after so many without a word it counts as gone."""
+_NAME_LENGTH = 100
+_UPLOAD_GROWS = 3
+"""A job needs about so many times its upload: the ZIP, the unpacked photos, and what is made of them."""
+
+
+class JobInsights(msgspec.Struct, frozen=True, kw_only=True):
+    """A job in a few numbers, and what to do about its drift."""
+
+    registration_rate: float | None
+    n_points: int
+    has_drift: bool
+    drift_severity: Severity
+    drift_report: DriftReport
+    recommendation: str
+
+
+class ServiceNumbers(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gauges of ``/metrics`` show."""
+
+    active_jobs: int
+    queued_jobs: int
+    oldest_queued_s: float
+    ready: bool
+    free_bytes: int
+
+
+class JobService:
+    """Jobs of all users.
+
+    Parameters
+    ----------
+    settings : ServiceSettings
+        All settings.
+    ledger : Ledger
+        Opened by the caller, who closes it.
+
+    """
+
+    def __init__(self, settings: ServiceSettings, ledger: Ledger):
+        self.settings = settings
+        self.ledger = ledger
+        self.files = DataFolder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+
+    def incoming_path(self) -> Path:
+        """Return a fresh file name to stream an upload to; :meth:`accept_upload` takes the file over."""
+        return self.files.incoming_path()
+
+    def require_space(self, n_bytes: int) -> None:
+        """Raise :class:`DiskFullError` where an upload of ``n_bytes``, and what a job makes of it, does not fit."""
+        self.files.require_space(_UPLOAD_GROWS * n_bytes)
+
+    def accept_upload(
+        self,
+        owner: User,
+        upload: Path,
+        *,
+        dataset_name: str = "custom",
+        scene_name: str = "scene_01",
+        options: str | None = None,
+        idempotency_key: str | None = None,
+        webhook_url: str | None = None,
+    ) -> Job:
+        """Make a queued job of an uploaded ZIP; the file is taken over, or removed where it is refused.
+
+        Raises
+        ------
+        InputError
+            If the ZIP is refused, or a name is empty or too long.
+        ConfigError
+            If an option is unknown or out of range.
+        DiskFullError
+            If there is no room to work on it.
+
+        """
+        try:
+            return self._accept(owner, upload, dataset_name, scene_name, options, idempotency_key, webhook_url)
+        finally:
+            upload.unlink(missing_ok=True)
+
+    def _accept(
+        self,
+        owner: User,
+        upload: Path,
+        dataset_name: str,
+        scene_name: str,
+        options: str | None,
+        idempotency_key: str | None,
+        webhook_url: str | None,
+    ) -> Job:
+        _check_name("dataset_name", dataset_name)
+        _check_name("scene_name", scene_name)
+        _check_webhook(webhook_url)
+        config = self._config(_parsed(options))
+        size = upload.stat().st_size
+        if size > self.settings.max_upload_bytes:
+            raise TooLargeError(f"the upload is larger than {self.settings.max_upload_bytes >> 20} MB")
+        self.require_space(size)
+        job_id = str(uuid.uuid4())
+        with publishing(self.files.job(job_id)) as partial:
+            (partial / "run").mkdir(parents=True)
+            seen = intake.look_at(
+                upload,
+                unpack_to=partial / "run" / "work" / "photos",
+                baseline=self.settings.baseline_path,
+                max_megapixels=config.ingest.max_megapixels,
+            )
+            upload.rename(partial / "upload.zip")
+        job = Job(
+            job_id=job_id,
+            owner_id=owner.user_id,
+            dataset_name=dataset_name,
+            scene_name=scene_name,
+            message="Waiting for a free slot.",
+            created_at=time.time(),
+            n_images=seen.n_images,
+            options=config_to_tree(config),
+            drift=seen.drift,
+            webhook_url=webhook_url,
+        )
+        stored, fresh = self.ledger.add_job(job, idempotency_key=idempotency_key)
+        if not fresh:
+            self.files.delete(job_id)
+        elif self.settings.retrain_on_high_drift and seen.drift.severity == "high":
+            self._retrain_if_due()
+        return stored
+
+    def job(self, user: User, job_id: str) -> Job:
+        """Return a job; to its owner, or to an administrator."""
+        job = self.ledger.job(job_id) if _is_uuid(job_id) else None
+        if job is None or (job.owner_id != user.user_id and user.role != "admin"):
+            raise JobNotFoundError(f"there is no job {job_id}")
+        return job
+
+    def jobs(
+        self,
+        user: User,
+        *,
+        stage: str | None = None,
+        dataset: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> JobPage:
+        """Return jobs newest first: a user's own, or everybody's to an administrator."""
+        owner = None if user.role == "admin" else user.user_id
+        return self.ledger.jobs(owner_id=owner, stage=stage, dataset=dataset, cursor=cursor, limit=limit)
+
+    def cancel(self, user: User, job_id: str) -> Job:
+        """Ask for a job to end; a queued one ends at once, a running one within seconds."""
+        job = self.job(user, job_id)
+        if not may_cancel(job.stage):
+            raise JobStateError(f"the job has already ended: {job.stage}")
+        return self.ledger.request_cancel(job_id) or job
+
+    def retry(self, user: User, job_id: str, *, options: Mapping[str, Any] | None = None) -> Job:
+        """Queue a failed or cancelled job again; it goes on from what is stored."""
+        job = self.job(user, job_id)
+        if not may_retry(job.stage):
+            raise JobStateError(f"only failed or cancelled jobs can be retried, and this one is {job.stage}")
+        fresh = config_to_tree(self._config(options)) if options else None
+        return self.ledger.retry(job_id, options=fresh) or job
+
+    def delete(self, user: User, job_id: str) -> None:
+        """Remove a job that does not run, with its files. Features other jobs may share stay."""
+        self.job(user, job_id)
+        self.ledger.delete(job_id)
+        self.files.delete(job_id)
+
+    def events(self, user: User, job_id: str, *, after_id: int = 0, limit: int = 500) -> list[JobEvent]:
+        """Return the job's log after an event."""
+        self.job(user, job_id)
+        return self.ledger.events(job_id, after_id=after_id, limit=limit)
+
+    def result(self, user: User, job_id: str) -> JobResult:
+        """Return the files of a job that has ended."""
+        job = self.job(user, job_id)
+        if job.stage not in FINISHED:
+            raise JobStateError(f"the job is not finished: {job.stage}")
+        return JobResult(self.files.result(job_id))
+
+    def clusters(self, user: User, job_id: str) -> list[ClusterEntry]:
+        """Return the models of a job; none while there are none."""
+        self.job(user, job_id)
+        try:
+            return JobResult(self.files.result(job_id)).clusters()
+        except JobNotFoundError:
+            return []
+
+    def insights(self, user: User, job_id: str) -> JobInsights:
+        """Return the job in numbers."""
+        job = self.job(user, job_id)
+        return JobInsights(
+            registration_rate=job.registration_rate,
+            n_points=job.n_points,
+            has_drift=job.drift.drift_detected,
+            drift_severity=job.drift.severity,
+            drift_report=job.drift,
+            recommendation=_recommendation(job.drift),
+        )
+
+    def check_drift(self, upload: Path) -> DriftReport:
+        """Return how unlike the baseline the photos of a ZIP look; nothing is kept."""
+        place = self.files.incoming_path().with_suffix("")
+        try:
+            return intake.look_at(
+                upload,
+                unpack_to=place,
+                baseline=self.settings.baseline_path,
+                max_megapixels=PipelineConfig().ingest.max_megapixels,
+            ).drift
+        finally:
+            upload.unlink(missing_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+
+    def trigger_retrain(self, user: User) -> None:
+        """Start the retraining pipeline; asking again within the cool-down counts as asked.
+
+        Raises
+        ------
+        ForbiddenError
+            If the user is no administrator.
+        RetrainError
+            If Airflow cannot be reached, or refuses.
+
+        """
+        if user.role != "admin":
+            raise ForbiddenError("only administrators may trigger retraining")
+        self._retrain()
+
+    def device(self) -> str:
+        """Return the device of a worker, as it told of itself.
+
+        Raises
+        ------
+        NotReadyError
+            While no worker is up.
+
+        """
+        alive = self.ledger.runners(seen_since=time.time() - _ALIVE_S)
+        ready = [runner.device for runner in alive if runner.device]
+        if not ready:
+            raise NotReadyError("workers are still starting" if alive else "no worker is up")
+        return max(ready)
+
+    def options_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the options, with the presets and the configuration jobs start from."""
+        start = config_to_tree(self._config({}))
+        return {"schema": config_schema(), "presets": {k: dict(v) for k, v in PRESETS.items()}, "defaults": start}
+
+    def numbers(self) -> ServiceNumbers:
+        """Return what the gauges show now."""
+        counts = self.ledger.counts()
+        alive = self.ledger.runners(seen_since=time.time() - _ALIVE_S)
+        return ServiceNumbers(
+            active_jobs=sum(n for stage, n in counts.stages.items() if stage not in (*FINISHED, "queued")),
+            queued_jobs=counts.stages.get("queued", 0),
+            oldest_queued_s=counts.oldest_queued_s,
+            ready=any(runner.device for runner in alive),
+            free_bytes=self.files.free_bytes(),
+        )
+
+    def _config(self, options: Mapping[str, Any] | None) -> PipelineConfig:
+        given = dict(options or {})
+        preset = given.pop("preset", "default")
+        return load_config(self.settings.config or None, preset=preset, options=given)
+
+    def _retrain(self) -> None:
+        settings = self.settings
+        retrain.trigger_retraining(
+            url=settings.airflow_url,
+            username=settings.airflow_username,
+            password=settings.airflow_password,
+            api_version=settings.airflow_api_version,  # pyright: ignore[reportArgumentType] - checked by the settings
+            conf={},
+        )
+
+    def _retrain_if_due(self) -> None:
+        if self.ledger.take_turn("retrain", now=time.time(), cooldown_s=self.settings.retrain_cooldown_s):
+            self._retrain()
+
+
+def _parsed(options: str | None) -> dict[str, Any]:
+    if not options:
+        return {}
+    try:
+        tree = msgspec.json.decode(options)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"options: not valid JSON: {error}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError('options: expected a JSON object such as {"preset": "fast"}')
+    return tree
+
+
+def _check_name(field: str, value: str) -> None:
+    if not value or len(value) > _NAME_LENGTH or not value.isprintable() or "/" in value:
+        raise InputError(f"{field} must be 1 to {_NAME_LENGTH} printable characters without a slash")
+
+
+def _check_webhook(url: str | None) -> None:
+    if url is not None and not url.startswith(("https://", "http://")):
+        raise InputError("webhook_url must begin with https:// or http://")
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _recommendation(drift: DriftReport) -> str:
+    if not drift.drift_detected:
+        return "No action needed."
+    far = sorted(name for name, check in drift.checks.items() if check.severity != "low")
+    features = ", ".join(far)
+    if drift.severity == "high":
+        return f"These photos are unlike those the service was tuned on ({features}): check the result and retrain."
+    return f"These photos differ from those the service was tuned on ({features}): check the result."

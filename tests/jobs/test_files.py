@@ -1,0 +1,56 @@
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from reconflow.errors import DiskFullError
+from reconflow.jobs.files import DataFolder
+
+
+@pytest.fixture
+def files(tmp_path):
+    return DataFolder(tmp_path / "data", min_free_bytes=0)
+
+
+def test_a_deleted_job_leaves_nothing_and_other_jobs_stay(files):
+    kept, gone = str(uuid.uuid4()), str(uuid.uuid4())
+    for job in (kept, gone):
+        files.run(job).mkdir(parents=True)
+        files.upload(job).write_bytes(b"zip")
+    files.delete(gone)
+    assert not files.job(gone).exists()
+    assert files.upload(kept).read_bytes() == b"zip"
+    assert len(list(files.jobs.iterdir())) == 1
+
+
+def test_a_job_id_that_is_a_path_is_refused(files):
+    with pytest.raises(ValueError, match="UUID"):
+        files.job("../../etc")
+
+
+def test_a_deletion_cut_short_is_finished_by_the_next_sweep(files):
+    job = str(uuid.uuid4())
+    files.run(job).mkdir(parents=True)
+    files.job(job).rename(files.jobs / f".deleted-{job}")
+    files.sweep()
+    assert list(files.jobs.iterdir()) == []
+
+
+def test_uploads_of_dead_processes_are_swept_and_those_of_living_ones_stay(files):
+    mine = files.incoming_path()
+    mine.write_bytes(b"half")
+    script = (
+        "import sys; from pathlib import Path; from reconflow.jobs.files import DataFolder;"
+        "DataFolder(Path(sys.argv[1]), min_free_bytes=0).incoming_path().write_bytes(b'half')"
+    )
+    subprocess.run([sys.executable, "-c", script, str(files.path)], check=True)
+    assert len(list(files.incoming.iterdir())) == 2
+    files.sweep()
+    assert list(files.incoming.iterdir()) == [mine]
+
+
+def test_space_is_asked_for_before_it_is_used(files):
+    files.require_space(0)
+    with pytest.raises(DiskFullError, match="MB of disk space are missing"):
+        files.require_space(files.free_bytes() + 1)
