@@ -5,6 +5,9 @@ import msgspec
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 """File name endings that count as photos, in lower case."""
 
+FILM_DIAGONAL_MM = 43.2666
+"""Diagonal of 35 mm film, 36 × 24 mm: what "35 mm equivalent" refers to."""
+
 
 class Exif(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The EXIF fields reconflow uses; anything absent or nonsensical in the file is ``None``."""

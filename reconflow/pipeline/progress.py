@@ -18,17 +18,8 @@ from rich.progress import (
 from rich.text import Text
 
 from reconflow.pipeline.events import Event, Notice, StageAdvanced, StageFinished, StageStarted
+from reconflow.report.sections import STAGE_LABELS
 
-_LABELS = {
-    "ingest": "Reading photos",
-    "extract": "Finding features",
-    "shortlist": "Choosing pairs",
-    "match": "Matching pairs",
-    "split": "Finding scenes",
-    "reconstruct": "Placing cameras",
-    "cloud": "Cleaning points",
-    "report": "Writing results",
-}
 _QUIET = frozenset({"shortlist", "split", "report"})
 """Stages that take no time worth a bar unless the set is large."""
 
@@ -74,7 +65,7 @@ class ProgressBars:
         if isinstance(event, StageStarted):
             note = f"{event.reused} reused" if event.reused else ""
             self._bars[event.stage] = self._progress.add_task(
-                _LABELS.get(event.stage, event.stage),
+                STAGE_LABELS.get(event.stage, event.stage),
                 total=event.total,
                 completed=event.reused,
                 note=note,

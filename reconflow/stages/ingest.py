@@ -10,12 +10,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from reconflow.config import IngestConfig
 from reconflow.core.arrays import Array
-from reconflow.core.images import IMAGE_SUFFIXES, Exif, ImageRecord, ImageStats, Unreadable
+from reconflow.core.images import FILM_DIAGONAL_MM, IMAGE_SUFFIXES, Exif, ImageRecord, ImageStats, Unreadable
 from reconflow.errors import InputError, NoImagesError
 
 _STATS_EDGE_PX = 512
-_FILM_DIAGONAL_MM = 43.2666
-"""Diagonal of 35 mm film, 36 × 24 mm: what "35 mm equivalent" refers to."""
 _IGNORED = frozenset({"__MACOSX"})
 
 
@@ -106,7 +104,7 @@ def _focal_prior_px(path: Path, exif: Exif, width: int, height: int) -> float | 
     """
     focal_px = None
     if exif.focal_35mm is not None:
-        focal_px = exif.focal_35mm / _FILM_DIAGONAL_MM * (width**2 + height**2) ** 0.5
+        focal_px = exif.focal_35mm / FILM_DIAGONAL_MM * (width**2 + height**2) ** 0.5
     elif exif.focal_mm is not None and exif.model is not None:
         import pycolmap
 

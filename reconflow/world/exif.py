@@ -9,10 +9,9 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
 from reconflow.core.arrays import Array
+from reconflow.core.images import FILM_DIAGONAL_MM
 
 EARTH_RADIUS_M = 6_371_000.0
-FILM_DIAGONAL_MM = 43.2666
-"""Diagonal of 35 mm film, 36 × 24 mm: what a "35 mm equivalent" refers to."""
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,67 @@
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from reconflow.world.photos import make_sample
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A scheduler as a person starts one, in a process of its own."""
+    file = tmp_path / "scheduler.json"
+    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show", "--scheduler-file", file]
+    with start("dask", "scheduler", *options) as process:
+        deadline = time.monotonic() + 30
+        while not file.exists() or not file.read_text().strip():
+            assert time.monotonic() < deadline, "the scheduler did not start"
+            time.sleep(0.05)
+        yield process, json.loads(file.read_text())["address"]
+        process.kill()
+
+
+@pytest.mark.slow
+def test_a_run_uses_workers_that_joined_a_scheduler_from_other_processes(scheduler, tmp_path):
+    process, address = scheduler
+    photos = make_sample(tmp_path / "photos", scenes=("courtyard",), photos_per_scene=5, strays=0, size=(640, 480))
+    with start("reconflow.cli", "work", address, "--workers", 2, "--mapper") as workers:
+        run = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "reconflow.cli",
+                "run",
+                photos.images,
+                "--out",
+                tmp_path / "out",
+                "--scheduler",
+                address,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert "5 of 5 photos placed" in run.stdout
+        process.terminate()
+        workers.communicate(timeout=60)  # they end when the scheduler goes away
+
+
+@pytest.mark.slow
+def test_work_says_when_there_is_no_scheduler():
+    done = subprocess.run(
+        [sys.executable, "-m", "reconflow.cli", "work", "tcp://127.0.0.1:9", "--workers", "1"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "cannot be reached: is it running?" in done.stderr
