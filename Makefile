@@ -8,7 +8,7 @@ SETS   ?= $(if $(RECONFLOW_TEST_DATA),$(wildcard $(RECONFLOW_TEST_DATA)/dev/*))
 ROUNDS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench format clean
+.PHONY: help install demo serve test lint bench format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ $(STAMP): pyproject.toml deploy/system-libraries.sh
 
 demo: $(STAMP)  ## render photos with known cameras, reconstruct them, compare
 	$(BIN)/reconflow demo --out demo
+
+serve: $(STAMP)  ## run the web service on http://127.0.0.1:8000
+	$(BIN)/reconflow serve
 
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope

@@ -62,14 +62,14 @@ def swallows_everything(handler):
     return any(kind is None or ast.unparse(kind) in {"Exception", "BaseException"} for kind in kinds)
 
 
-def test_everything_is_caught_in_one_file_only():
+def test_everything_is_caught_in_two_files_only():
     found = [
         path.relative_to(ROOT).as_posix()
         for path in LIBRARY
         for node in ast.walk(tree(path))
         if isinstance(node, ast.ExceptHandler) and swallows_everything(node)
     ]
-    assert set(found) == {"reconflow/pipeline/tasks.py"}
+    assert set(found) == {"reconflow/pipeline/tasks.py", "reconflow/jobs/runner.py"}
 
 
 def test_no_module_is_named_after_nothing():
