@@ -1,0 +1,227 @@
+"""Who may use the service: accounts, login with throttling, refresh tokens that work once, and API keys.
+
+Passwords are stored as argon2id hashes; refresh tokens and API keys, which are long and random, as SHA-256.
+"""
+
+import hashlib
+import secrets
+import time
+import uuid
+from typing import Any
+
+import msgspec
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from reconflow.errors import CredentialsError, InputError, ThrottledError
+from reconflow.jobs.database import reading, struct_of, writing
+from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.records import ApiKey, Role, TokenPair, User
+from reconflow.jobs.tables import api_keys, login_failures, refresh_tokens, revoked_tokens, users
+
+_WINDOW_S = 300.0
+_MOST_FAILURES = {"name": 10, "address": 30}
+"""Failed logins within the window before further ones are refused unseen."""
+_SHORTEST_PASSWORD = 8
+_KEY_PREFIX = "rf_"
+_USER_COLUMNS = [users.c[field.name] for field in msgspec.structs.fields(User)]
+_KEY_COLUMNS = [api_keys.c[field.name] for field in msgspec.structs.fields(ApiKey)]
+_INVALID = "Invalid credentials"
+
+
+class AccountBook:
+    """The accounts in a ledger's database. Every method may be called from any thread."""
+
+    def __init__(self, ledger: Ledger):
+        self._engine = ledger.engine
+        self._hasher = PasswordHasher()
+        self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
+
+    def ensure_admin(self, name: str, password: str) -> str | None:
+        """Make the first administrator unless there is one; return the password where one was generated."""
+        with reading(self._engine) as connection:
+            if connection.execute(select(func.count()).where(users.c.role == "admin")).scalar():
+                return None
+        chosen = password or secrets.token_urlsafe(15)
+        self.add_user(name, chosen, "admin")
+        return None if password else chosen
+
+    def add_user(self, name: str, password: str, role: Role = "user") -> User:
+        """Make an account.
+
+        Raises
+        ------
+        InputError
+            If the name is taken or empty, or the password too short.
+
+        """
+        if not 1 <= len(name) <= 100 or not name.isprintable():
+            raise InputError("the name must be 1 to 100 printable characters")
+        if len(password) < _SHORTEST_PASSWORD:
+            raise InputError(f"the password must be at least {_SHORTEST_PASSWORD} characters long")
+        user = User(user_id=str(uuid.uuid4()), name=name, role=role, created_at=time.time())
+        row = msgspec.to_builtins(user) | {"password_hash": self._hasher.hash(password)}
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(insert(users).values(row))
+        except IntegrityError as error:
+            raise InputError(f"there is an account named {name} already") from error
+        return user
+
+    def user(self, user_id: str) -> User | None:
+        """Return an account."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(*_USER_COLUMNS).where(users.c.user_id == user_id)).mappings().one_or_none()
+        return None if row is None else struct_of(row, User)
+
+    def users(self) -> list[User]:
+        """Return all accounts, by name."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(*_USER_COLUMNS).order_by(users.c.name)).mappings().all()
+        return [struct_of(row, User) for row in rows]
+
+    def check_password(self, name: str, password: str, *, address: str) -> User:
+        """Return the account of a name and password; an unknown name costs the same time as a wrong password.
+
+        Raises
+        ------
+        CredentialsError
+            If they do not belong together.
+        ThrottledError
+            If there were too many failures with this name, or from this address, within five minutes.
+
+        """
+        subjects = {f"name:{name}": _MOST_FAILURES["name"], f"address:{address}": _MOST_FAILURES["address"]}
+        since = time.time() - _WINDOW_S
+        with reading(self._engine) as connection:
+            for subject, most in subjects.items():
+                if _failures(connection, subject, since) >= most:
+                    raise ThrottledError("Too many failed logins; try again in five minutes")
+            row = connection.execute(select(users).where(users.c.name == name)).mappings().one_or_none()
+        right = self._fits(self._nobody if row is None else row["password_hash"], password)
+        if row is None or not right:
+            with writing(self._engine) as connection:
+                connection.execute(delete(login_failures).where(login_failures.c.at < since))
+                connection.execute(insert(login_failures), [{"subject": s, "at": time.time()} for s in subjects])
+            raise CredentialsError(_INVALID)
+        with writing(self._engine) as connection:
+            connection.execute(delete(login_failures).where(login_failures.c.subject == f"name:{name}"))
+        return struct_of(row, User)
+
+    def start_session(self, user: User, *, lifetime_s: float) -> TokenPair:
+        """Return a first refresh token for a user who has just logged in."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < time.time()))
+            return _issue(connection, user, family=str(uuid.uuid4()), lifetime_s=lifetime_s)
+
+    def rotate(self, refresh_token: str, *, lifetime_s: float) -> TokenPair:
+        """Trade a refresh token for the next one. A token that was traded before ends its whole session.
+
+        Raises
+        ------
+        CredentialsError
+            If the token is unknown, expired or used.
+
+        """
+        mine = refresh_tokens.c.hash == _hash(refresh_token)
+        with writing(self._engine) as connection:
+            row = connection.execute(select(refresh_tokens).where(mine).with_for_update()).mappings().one_or_none()
+            reused = row is not None and row["used"]
+            if row is not None and not reused and row["expires_at"] > time.time():
+                connection.execute(update(refresh_tokens).where(mine).values(used=True))
+                query = select(*_USER_COLUMNS).where(users.c.user_id == row["user_id"])
+                user = struct_of(connection.execute(query).mappings().one(), User)
+                return _issue(connection, user, family=row["family"], lifetime_s=lifetime_s)
+            if row is not None:  # stolen, or sent twice: nobody can tell, so everybody logs in again
+                connection.execute(delete(refresh_tokens).where(refresh_tokens.c.family == row["family"]))
+        raise CredentialsError("The session has ended: log in again")
+
+    def end_session(self, refresh_token: str) -> None:
+        """End the session a refresh token belongs to."""
+        family = select(refresh_tokens.c.family).where(refresh_tokens.c.hash == _hash(refresh_token)).scalar_subquery()
+        with writing(self._engine) as connection:
+            connection.execute(delete(refresh_tokens).where(refresh_tokens.c.family == family))
+
+    def revoke_access(self, jti: str, expires_at: float) -> None:
+        """Make an access token worthless before it expires."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(revoked_tokens).where(revoked_tokens.c.expires_at < time.time()))
+            connection.execute(delete(revoked_tokens).where(revoked_tokens.c.jti == jti))
+            connection.execute(insert(revoked_tokens).values(jti=jti, expires_at=expires_at))
+
+    def is_revoked(self, jti: str) -> bool:
+        """Return whether an access token was made worthless."""
+        with reading(self._engine) as connection:
+            return bool(connection.execute(select(func.count()).where(revoked_tokens.c.jti == jti)).scalar())
+
+    def create_api_key(self, user_id: str, label: str) -> tuple[ApiKey, str]:
+        """Return a new key's record, and the key, which nobody can be told again."""
+        if not 1 <= len(label) <= 100 or not label.isprintable():
+            raise InputError("the label must be 1 to 100 printable characters")
+        key = _KEY_PREFIX + secrets.token_urlsafe(32)
+        record = ApiKey(key_id=str(uuid.uuid4()), user_id=user_id, label=label, created_at=time.time())
+        with writing(self._engine) as connection:
+            connection.execute(insert(api_keys).values(msgspec.to_builtins(record) | {"hash": _hash(key)}))
+        return record, key
+
+    def user_of_api_key(self, key: str) -> User:
+        """Return whose key it is, and note that it was used.
+
+        Raises
+        ------
+        CredentialsError
+            If it is nobody's.
+
+        """
+        query = (
+            select(*_USER_COLUMNS, api_keys.c.key_id, api_keys.c.last_used_at)
+            .join(api_keys, api_keys.c.user_id == users.c.user_id)
+            .where(api_keys.c.hash == _hash(key))
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        if row is None:
+            raise CredentialsError(_INVALID)
+        now = time.time()
+        if row["last_used_at"] is None or row["last_used_at"] < now - 60:
+            with writing(self._engine) as connection:
+                used = update(api_keys).where(api_keys.c.key_id == row["key_id"])
+                connection.execute(used.values(last_used_at=now))
+        return struct_of(row, User)
+
+    def api_keys(self, user_id: str) -> list[ApiKey]:
+        """Return a user's keys, newest first."""
+        query = select(*_KEY_COLUMNS).where(api_keys.c.user_id == user_id).order_by(api_keys.c.created_at.desc())
+        with reading(self._engine) as connection:
+            return [struct_of(row, ApiKey) for row in connection.execute(query).mappings()]
+
+    def delete_api_key(self, user_id: str, key_id: str) -> bool:
+        """Remove a user's key; return whether it was there."""
+        mine = delete(api_keys).where(api_keys.c.key_id == key_id, api_keys.c.user_id == user_id)
+        with writing(self._engine) as connection:
+            return connection.execute(mine).rowcount > 0
+
+    def _fits(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def _failures(connection: Connection, subject: str, since: float) -> int:
+    recent = select(func.count()).where(login_failures.c.subject == subject, login_failures.c.at >= since)
+    return int(connection.execute(recent).scalar() or 0)
+
+
+def _issue(connection: Connection, user: User, *, family: str, lifetime_s: float) -> TokenPair:
+    token = secrets.token_urlsafe(32)
+    row: dict[str, Any] = {"hash": _hash(token), "family": family, "user_id": user.user_id, "used": False}
+    expires_at = time.time() + lifetime_s
+    connection.execute(insert(refresh_tokens).values(expires_at=expires_at, **row))
+    return TokenPair(user=user, refresh_token=token, refresh_expires_at=expires_at)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

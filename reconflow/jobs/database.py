@@ -1,0 +1,96 @@
+"""Opening the ledger's database: connection settings, and its schema brought up to date."""
+
+from contextlib import AbstractContextManager
+from importlib import resources
+from typing import Any, TypeVar
+
+import msgspec
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, RowMapping, create_engine, event, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+from reconflow.errors import ConfigError, StoreError
+
+_T = TypeVar("_T")
+_BUSY_TIMEOUT_MS = 15_000
+_MIGRATION_LOCK = 7_266_302
+
+
+def open_database(url: str) -> Engine:
+    """Return an engine for a database of the newest schema.
+
+    Raises
+    ------
+    ConfigError
+        If the URL is wrong, or the database does not answer.
+    StoreError
+        If a newer version of reconflow wrote it.
+
+    """
+    try:
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise ConfigError(f"RECONFLOW_DATABASE_URL: {error}") from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_immediate)
+    try:
+        _upgrade(engine)
+    except OperationalError as error:
+        engine.dispose()
+        raise ConfigError(f"the database cannot be opened: {str(error.orig).strip()}") from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def writing(engine: Engine) -> AbstractContextManager[Connection]:
+    """Return a transaction that may write, as a context."""
+    return engine.begin()
+
+
+def reading(engine: Engine) -> AbstractContextManager[Connection]:
+    """Return a connection that only reads, as a context: in SQLite it waits for no writer, and no writer for it."""
+    return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+
+def struct_of(row: RowMapping, kind: type[_T]) -> _T:
+    """Return a row as a value; columns that the struct does not have are passed over."""
+    return msgspec.convert({str(name): value for name, value in row.items()}, kind)
+
+
+def _configure_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy's begin event below starts transactions, not the driver
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # FULL: an accepted upload must survive a power cut, and there are few transactions a second.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock first: a transaction that reads, then writes, would fail instead of waiting its turn."""
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _upgrade(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("reconflow.jobs") / "migrations"))
+    scripts = ScriptDirectory.from_config(config)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current == scripts.get_current_head():
+            return
+        if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+            raise StoreError(f"the ledger was written by a newer reconflow (schema {current}): install that version")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,363 @@
+"""The ledger: every job and its log, in SQL, safe among many processes. After any crash it is what counts.
+
+Times are those of the callers' clocks; runners on several machines need clocks that agree to a second or two.
+"""
+
+import base64
+import binascii
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, Row, Select, and_, case, delete, func, insert, or_, select, true, update
+from sqlalchemy.exc import IntegrityError
+
+from reconflow.errors import InputError, JobStateError
+from reconflow.jobs.database import open_database, reading, struct_of, writing
+from reconflow.jobs.records import Job, JobEvent, JobPage, RunnerState
+from reconflow.jobs.states import ACTIVE, FINISHED, MAX_ATTEMPTS, PROGRESS, Stage, hint
+from reconflow.jobs.tables import events, jobs, runners, turns
+
+_FIELDS = tuple(field.name for field in msgspec.structs.fields(Job))
+_COLUMNS = [jobs.c[name] for name in _FIELDS]
+_STAGE_ORDER = case({stage: number for number, stage in enumerate(("queued", *ACTIVE))}, value=jobs.c.stage)
+_MOST = 500
+
+
+class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs there are."""
+
+    stages: dict[str, int]
+    oldest_queued_s: float
+    """How long the oldest queued job has waited; 0 where none does."""
+
+
+class Ledger:
+    """One database. Every method is one transaction and may be called from any thread."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> "Ledger":
+        """Open a database by its SQLAlchemy URL, and bring its schema up to date.
+
+        Raises the errors of :func:`reconflow.jobs.database.open_database`.
+        """
+        return cls(open_database(url))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Jobs as people see them
+
+    def add_job(self, job: Job, *, idempotency_key: str | None = None) -> tuple[Job, bool]:
+        """Store a job and return it with ``True``, or the one its owner stored under the same key with ``False``."""
+        row = msgspec.to_builtins(job) | {"idempotency_key": idempotency_key}
+        try:
+            with writing(self.engine) as connection:
+                connection.execute(insert(jobs).values(row))
+                _log(connection, job.job_id, "stage", job.stage, job.progress, job.message)
+        except IntegrityError:
+            with reading(self.engine) as connection:
+                same = and_(jobs.c.owner_id == job.owner_id, jobs.c.idempotency_key == idempotency_key)
+                found = connection.execute(select(*_COLUMNS).where(same)).one_or_none()
+            if found is None or idempotency_key is None:
+                raise
+            return _job(found), False
+        return job, True
+
+    def job(self, job_id: str) -> Job | None:
+        """Return a job."""
+        with reading(self.engine) as connection:
+            found = connection.execute(_one(job_id)).one_or_none()
+        return None if found is None else _job(found)
+
+    def jobs(
+        self,
+        *,
+        owner_id: str | None = None,
+        stage: str | None = None,
+        dataset: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> JobPage:
+        """Return jobs newest first; ``cursor`` is that of the page before.
+
+        Raises
+        ------
+        InputError
+            If the cursor is none of ours.
+
+        """
+        limit = max(1, min(limit, _MOST))
+        wanted = [
+            true() if value is None else column == value
+            for column, value in ((jobs.c.owner_id, owner_id), (jobs.c.stage, stage), (jobs.c.dataset_name, dataset))
+        ]
+        if cursor is not None:
+            at, job_id = _read_cursor(cursor)
+            wanted.append(or_(jobs.c.created_at < at, and_(jobs.c.created_at == at, jobs.c.job_id < job_id)))
+        query = select(*_COLUMNS).where(*wanted).order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc())
+        with reading(self.engine) as connection:
+            rows = connection.execute(query.limit(limit + 1)).all()
+        found = tuple(_job(row) for row in rows[:limit])
+        return JobPage(jobs=found, next_cursor=_cursor(found[-1]) if len(rows) > limit else None)
+
+    def request_cancel(self, job_id: str) -> Job | None:
+        """Ask for a job to end; a queued one ends here and now."""
+        with writing(self.engine) as connection:
+            job = _locked(connection, job_id)
+            if job is not None and job.stage == "queued":
+                _end(connection, job_id, "cancelled", "Cancelled.", error=None, code="cancelled")
+            elif job is not None and job.stage not in FINISHED:
+                connection.execute(_change(job_id, cancel_requested=True))
+        return self.job(job_id)
+
+    def is_cancel_requested(self, job_id: str) -> bool:
+        """Return whether a job is to end; a job that is gone is."""
+        with reading(self.engine) as connection:
+            return connection.execute(select(jobs.c.cancel_requested).where(jobs.c.job_id == job_id)).scalar() in (
+                True,
+                None,
+            )
+
+    def retry(self, job_id: str, *, options: Mapping[str, Any] | None = None) -> Job | None:
+        """Queue a failed or cancelled job again; others stay as they are."""
+        with writing(self.engine) as connection:
+            job = _locked(connection, job_id)
+            if job is not None and job.stage in ("failed", "cancelled"):
+                fresh: dict[str, Any] = {} if options is None else {"options": dict(options)}
+                message = "Waiting for a free slot, again."
+                again = _BLANK | {"stage": "queued", "message": message, "attempt": 0, **fresh}
+                connection.execute(_change(job_id, **again))
+                _log(connection, job_id, "stage", "queued", 0, message)
+        return self.job(job_id)
+
+    def delete(self, job_id: str) -> bool:
+        """Remove a job and its log; return whether it was there.
+
+        Raises
+        ------
+        JobStateError
+            If it is running.
+
+        """
+        with writing(self.engine) as connection:
+            job = _locked(connection, job_id)
+            if job is not None and job.stage in ACTIVE:
+                raise JobStateError("the job is running: cancel it first")
+            return connection.execute(delete(jobs).where(jobs.c.job_id == job_id)).rowcount > 0
+
+    def expired(self, now: float) -> list[Job]:
+        """Return the finished jobs whose time has come."""
+        query = select(*_COLUMNS).where(jobs.c.expires_at <= now, jobs.c.stage.in_(FINISHED))
+        with reading(self.engine) as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+    def finished_after(self, at: float, *, limit: int = 1000) -> list[Job]:
+        """Return the jobs that ended after ``at``, in order."""
+        query = select(*_COLUMNS).where(jobs.c.finished_at > at).order_by(jobs.c.finished_at).limit(limit)
+        with reading(self.engine) as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+    def events(self, job_id: str, *, after_id: int = 0, limit: int = _MOST) -> list[JobEvent]:
+        """Return a job's log after an event, oldest first."""
+        query = select(events).where(events.c.job_id == job_id, events.c.id > after_id).order_by(events.c.id)
+        with reading(self.engine) as connection:
+            rows = connection.execute(query.limit(max(1, min(limit, _MOST)))).mappings().all()
+        return [struct_of(row, JobEvent) for row in rows]
+
+    def counts(self) -> LedgerCounts:
+        """Return how many jobs are in each stage, and how long the oldest waits."""
+        with reading(self.engine) as connection:
+            stages = connection.execute(select(jobs.c.stage, func.count()).group_by(jobs.c.stage)).all()
+            oldest = connection.execute(select(func.min(jobs.c.created_at)).where(jobs.c.stage == "queued")).scalar()
+        waited = 0.0 if oldest is None else max(0.0, time.time() - oldest)
+        return LedgerCounts(stages={row[0]: row[1] for row in stages}, oldest_queued_s=waited)
+
+    # Jobs as runners see them
+
+    def claim(self, runner: str, *, lease_s: float) -> Job | None:
+        """Take the job that is next, for ``lease_s`` seconds; ``None`` where none waits.
+
+        Jobs that got further go first, so that a crash costs little; then those of whoever has fewest running; then
+        the oldest. What has been tried too often fails here, and what was cancelled meanwhile ends here.
+        """
+        now = time.time()
+        running = (
+            select(jobs.c.owner_id, func.count().label("count"))
+            .where(jobs.c.stage.in_(ACTIVE), jobs.c.lease_until > now)
+            .group_by(jobs.c.owner_id)
+            .subquery()
+        )
+        waiting = or_(
+            jobs.c.stage == "queued",
+            and_(jobs.c.stage.in_(ACTIVE), or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= now)),
+        )
+        share = func.coalesce(select(running.c.count).where(running.c.owner_id == jobs.c.owner_id).scalar_subquery(), 0)
+        query = select(*_COLUMNS).where(waiting).order_by(_STAGE_ORDER.desc(), share, jobs.c.created_at, jobs.c.job_id)
+        with writing(self.engine) as connection:
+            while (row := connection.execute(query.limit(1).with_for_update(skip_locked=True)).first()) is not None:
+                job = _job(row)
+                if job.cancel_requested:
+                    _end(connection, job.job_id, "cancelled", "Cancelled.", error=None, code="cancelled")
+                elif job.attempt >= MAX_ATTEMPTS:
+                    error = f"the service died under this job {job.attempt} times"
+                    _end(connection, job.job_id, "failed", hint("worker_lost"), error=error, code="worker_lost")
+                else:
+                    started = now if job.started_at is None else job.started_at
+                    changes = {"stage": "extracting", "progress": max(job.progress, PROGRESS["extracting"])}
+                    lease = {"runner": runner, "lease_until": now + lease_s, "attempt": job.attempt + 1}
+                    connection.execute(_change(job.job_id, started_at=started, **changes, **lease))
+                    return _job(connection.execute(_one(job.job_id)).one())
+        return None
+
+    def renew(self, job_id: str, runner: str, *, lease_s: float) -> bool:
+        """Make a claim hold for ``lease_s`` from now; ``False`` where it belongs to somebody else."""
+        with writing(self.engine) as connection:
+            return _change_own(connection, job_id, runner, lease_until=time.time() + lease_s)
+
+    def advance(
+        self, job_id: str, runner: str, *, stage: Stage, progress: float, message: str, kind: str = "progress"
+    ) -> bool:
+        """Tell how far a claimed job is; ``False`` where the claim belongs to somebody else.
+
+        The progress stored never goes down, though a job that goes on after a crash starts over from stage to stage.
+        """
+        with writing(self.engine) as connection:
+            job = _locked(connection, job_id)
+            shown = progress if job is None else max(job.progress, progress)
+            ours = _change_own(connection, job_id, runner, stage=stage, progress=shown, message=message)
+            if ours:
+                _log(connection, job_id, kind, stage, shown, message)
+            return ours
+
+    def finish(
+        self,
+        job_id: str,
+        runner: str,
+        *,
+        stage: Stage,
+        message: str,
+        error: str | None = None,
+        error_code: str | None = None,
+        facts: Mapping[str, float | int | None] | None = None,
+        expires_at: float | None = None,
+    ) -> bool:
+        """End a claimed job; ``facts`` are its numbers. ``False`` where the claim belongs to somebody else."""
+        with writing(self.engine) as connection:
+            numbers = {name: value for name, value in (facts or {}).items() if value is not None}
+            if not _change_own(connection, job_id, runner, expires_at=expires_at, **numbers):
+                return False
+            _end(connection, job_id, stage, message, error=error, code=error_code)
+            return True
+
+    def release(self, job_id: str, runner: str) -> bool:
+        """Give a claimed job back unfinished, this attempt not counted."""
+        with writing(self.engine) as connection:
+            message = "Waiting for a free slot, after a restart of the service."
+            back = {"stage": "queued", "message": message, "runner": None, "lease_until": None}
+            ours = _change_own(connection, job_id, runner, attempt=jobs.c.attempt - 1, **back)
+            if ours:
+                job = _job(connection.execute(_one(job_id)).one())
+                _log(connection, job_id, "stage", "queued", job.progress, message)
+            return ours
+
+    def beat(self, state: RunnerState) -> None:
+        """Keep what a runner tells of itself."""
+        with writing(self.engine) as connection:
+            connection.execute(delete(runners).where(runners.c.runner == state.runner))
+            connection.execute(insert(runners).values(msgspec.to_builtins(state)))
+
+    def forget_runner(self, runner: str) -> None:
+        """Drop a runner that ends, and those that have not been heard of for a day."""
+        with writing(self.engine) as connection:
+            gone = or_(runners.c.runner == runner, runners.c.seen_at < time.time() - 86_400)
+            connection.execute(delete(runners).where(gone))
+
+    def runners(self, *, seen_since: float) -> list[RunnerState]:
+        """Return the runners heard of since a time."""
+        query = select(runners).where(runners.c.seen_at >= seen_since).order_by(runners.c.runner)
+        with reading(self.engine) as connection:
+            return [struct_of(row, RunnerState) for row in connection.execute(query).mappings()]
+
+    def take_turn(self, name: str, *, now: float, cooldown_s: float) -> bool:
+        """Return whether ``cooldown_s`` have passed since the last turn of this name, and if so make this the last."""
+        with writing(self.engine) as connection:
+            late = connection.execute(select(turns.c.taken_at).where(turns.c.name == name).with_for_update()).scalar()
+            if late is not None and late > now - cooldown_s:
+                return False
+            connection.execute(delete(turns).where(turns.c.name == name))
+            connection.execute(insert(turns).values(name=name, taken_at=now))
+            return True
+
+
+_BLANK: dict[str, Any] = {
+    "progress": 0.0,
+    "started_at": None,
+    "finished_at": None,
+    "expires_at": None,
+    "error": None,
+    "error_code": None,
+    "cancel_requested": False,
+    "runner": None,
+    "lease_until": None,
+}
+
+
+def _one(job_id: str) -> Select[Any]:
+    return select(*_COLUMNS).where(jobs.c.job_id == job_id)
+
+
+def _job(row: Row[Any]) -> Job:
+    return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Job)
+
+
+def _locked(connection: Connection, job_id: str) -> Job | None:
+    row = connection.execute(_one(job_id).with_for_update()).one_or_none()
+    return None if row is None else _job(row)
+
+
+def _change(job_id: str, **values: Any) -> Any:
+    return update(jobs).where(jobs.c.job_id == job_id).values(**values)
+
+
+def _change_own(connection: Connection, job_id: str, runner: str, **values: Any) -> bool:
+    own = _change(job_id, **values).where(jobs.c.runner == runner, jobs.c.stage.in_(ACTIVE))
+    return connection.execute(own).rowcount > 0
+
+
+def _end(
+    connection: Connection, job_id: str, stage: Stage, message: str, *, error: str | None, code: str | None
+) -> None:
+    values = {"stage": stage, "progress": PROGRESS[stage], "message": message, "error": error, "error_code": code}
+    connection.execute(_change(job_id, finished_at=time.time(), runner=None, lease_until=None, **values))
+    _log(connection, job_id, "stage", stage, PROGRESS[stage], message if error is None else f"{error}. {message}")
+
+
+def _log(connection: Connection, job_id: str, kind: str, stage: str, progress: float, message: str) -> None:
+    row = {"job_id": job_id, "at": time.time(), "kind": kind, "stage": stage, "progress": progress, "message": message}
+    connection.execute(insert(events).values(row))
+
+
+def _cursor(job: Job) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([job.created_at, job.job_id])).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[float, str]:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[float, str])
+    except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
+        raise InputError("cursor: not one of ours; leave it out to begin with the newest job") from error
