@@ -13,9 +13,9 @@ import msgspec
 
 from reconflow import errors
 from reconflow.config import IngestConfig
+from reconflow.core.drift import DriftReport
 from reconflow.core.images import Unreadable
 from reconflow.errors import InputError, ReconflowError, TooFewImagesError
-from reconflow.jobs.records import DriftReport
 
 FEWEST_IMAGES = 3
 _SAMPLE = 120

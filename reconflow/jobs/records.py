@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from reconflow.core.drift import DriftReport
 from reconflow.jobs.states import ErrorCode, Stage
 
-Severity = Literal["low", "moderate", "high"]
 Role = Literal["user", "admin"]
 
 
@@ -34,37 +34,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     error_code: ErrorCode | None = None
     options: dict[str, Any]
     """The pipeline configuration it runs with, as a tree."""
-    drift: "DriftReport"
+    drift: DriftReport
     attempt: int = 0
     """How often a runner has claimed it since it was last queued by a person."""
     cancel_requested: bool = False
     webhook_url: str | None = None
-
-
-class DriftCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """One feature of a scene beside the baseline."""
-
-    drift: bool
-    severity: Severity
-    statistic: str
-    """Name of ``value``: ``robust_z``."""
-    value: float
-    threshold: float
-    baseline: float
-    """Median of the baseline's scene medians."""
-    current: float
-    """Median over the scene's photos."""
-    n: int
-    """Photos looked at."""
-
-
-class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How unlike the baseline a scene looks; without a baseline there are no checks, and a warning says so."""
-
-    drift_detected: bool = False
-    severity: Severity = "low"
-    checks: dict[str, DriftCheck] = {}
-    warnings: tuple[str, ...] = ()
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):

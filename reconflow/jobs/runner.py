@@ -31,6 +31,7 @@ _IDLE_S = 0.5
 _BEAT_S = 4.0
 _SWEEP_S = 600.0
 _DAY_S = 86_400.0
+_FACTS = ("n_images", "n_points", "registration_rate")
 
 
 class Runner:
@@ -203,8 +204,8 @@ class Runner:
         code: ErrorCode | None = None,
         facts: Insights | None = None,
     ) -> None:
-        now = time.time()
         days = self._settings.retention_days
+        numbers = {name: getattr(facts, name) for name in _FACTS} if facts else {}
         kept = self._ledger.finish(
             job.job_id,
             self._name,
@@ -212,11 +213,8 @@ class Runner:
             message=message,
             error=error,
             error_code=code,
-            finished_at=now,
-            expires_at=now + days * _DAY_S if days else None,
-            n_images=facts.n_images if facts else None,
-            n_points=facts.n_points if facts else None,
-            registration_rate=facts.registration_rate if facts else None,
+            facts=numbers,
+            expires_at=time.time() + days * _DAY_S if days else None,
         )
         logger.info("job %s: %s %s", job.job_id, stage, code or "")
         ended = self._ledger.job(job.job_id)

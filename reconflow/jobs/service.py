@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from reconflow.config import PRESETS, PipelineConfig, config_schema, config_to_tree, load_config
+from reconflow.core.drift import DriftReport, Severity
 from reconflow.errors import (
     ConfigError,
     ForbiddenError,
@@ -26,7 +27,7 @@ from reconflow.errors import (
 from reconflow.jobs import intake, retrain
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.ledger import Ledger
-from reconflow.jobs.records import DriftReport, Job, JobEvent, JobPage, Severity, User
+from reconflow.jobs.records import Job, JobEvent, JobPage, User
 from reconflow.jobs.results import ClusterEntry, JobResult
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import FINISHED, may_cancel, may_retry
