@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,6 +36,7 @@ def open_database(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError(f"RECONFLOW_DATABASE_URL: {error}") from error
     if engine.dialect.name == "sqlite":
+        Path(engine.url.database or ".").absolute().parent.mkdir(parents=True, exist_ok=True)
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_immediate)
     try:

@@ -6,6 +6,7 @@ decoded there, so that a crash or a memory hog takes neither the web process nor
 
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -85,6 +86,8 @@ def examine(request: IntakeRequest) -> Intake:
     from reconflow.stages.drift import check_drift, scene_summary
     from reconflow.stages.ingest import ingest_image
 
+    if not zipfile.is_zipfile(request.upload):
+        raise InputError("the upload is not a ZIP, or its end is missing")
     files = open_photos(Path(request.upload), unpack_to=Path(request.unpack_to))
     config = IngestConfig(max_megapixels=request.max_megapixels)
     chosen = [files[i * len(files) // min(len(files), _SAMPLE)] for i in range(min(len(files), _SAMPLE))]

@@ -172,6 +172,11 @@ class Ledger:
         with reading(self.engine) as connection:
             return [_job(row) for row in connection.execute(query)]
 
+    def latest_finish(self) -> float:
+        """Return the newest ``finished_at``; 0 where no job has ended."""
+        with reading(self.engine) as connection:
+            return float(connection.execute(select(func.max(jobs.c.finished_at))).scalar() or 0.0)
+
     def events(self, job_id: str, *, after_id: int = 0, limit: int = _MOST) -> list[JobEvent]:
         """Return a job's log after an event, oldest first."""
         query = select(events).where(events.c.job_id == job_id, events.c.id > after_id).order_by(events.c.id)

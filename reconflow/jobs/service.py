@@ -4,6 +4,7 @@ Nothing here computes: a runner does (`reconflow.jobs.runner`), in a process of 
 through the ledger. Every method may be called from any thread.
 """
 
+import itertools
 import shutil
 import time
 import uuid
@@ -30,7 +31,7 @@ from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import Job, JobEvent, JobPage, User
 from reconflow.jobs.results import ClusterEntry, JobResult
 from reconflow.jobs.settings import ServiceSettings
-from reconflow.jobs.states import FINISHED, may_cancel, may_retry
+from reconflow.jobs.states import ACTIVE, FINISHED, may_cancel, may_retry
 from reconflow.store.publish import publishing
 
 _ALIVE_S = 15
@@ -294,6 +295,23 @@ class JobService:
             ready=any(runner.device for runner in alive),
             free_bytes=self.files.free_bytes(),
         )
+
+    def latest_finish(self) -> float:
+        """Return when the job that ended last did; 0 where none has."""
+        return self.ledger.latest_finish()
+
+    def finished_after(self, at: float) -> list[Job]:
+        """Return the jobs that ended after a time, in order."""
+        return self.ledger.finished_after(at)
+
+    def stage_seconds(self, job: Job) -> dict[str, float]:
+        """Return how long an ended job was in each of its stages, by its log."""
+        seconds: dict[str, float] = {}
+        changes = [event for event in self.ledger.events(job.job_id) if event.kind == "stage"]
+        for event, following in itertools.pairwise(changes):
+            if event.stage in ACTIVE:
+                seconds[event.stage] = seconds.get(event.stage, 0.0) + following.at - event.at
+        return seconds
 
     def _config(self, options: Mapping[str, Any] | None) -> PipelineConfig:
         given = dict(options or {})

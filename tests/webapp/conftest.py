@@ -1,0 +1,97 @@
+import contextlib
+import io
+import socket
+import threading
+import time
+import zipfile
+from dataclasses import dataclass
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from reconflow.jobs.accounts import AccountBook
+from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.service import JobService
+from reconflow.jobs.settings import load_settings
+from webapp.app import create_app
+
+PASSWORD = "correct horse"
+SECRET = "a secret of thirty-two bytes or more"
+
+
+@dataclass
+class Site:
+    """A service on a port of its own, and clients of it."""
+
+    url: str
+    service: JobService
+    accounts: AccountBook
+    anybody: httpx.Client
+    admin: httpx.Client
+    anna: httpx.Client
+    ben: httpx.Client
+
+    def login(self, name):
+        answer = self.anybody.post("/auth/token", json={"username": name, "password": PASSWORD})
+        return answer.json()
+
+
+@contextlib.contextmanager
+def site(data_dir, **options):
+    settings = load_settings(
+        {}, data_dir=data_dir, jwt_secret=SECRET, min_free_bytes=1 << 20, workers=2, lease_s=3, **options
+    )
+    with Ledger.open(settings.ledger_url) as ledger, contextlib.ExitStack() as stack:
+        service, accounts = JobService(settings, ledger), AccountBook(ledger)
+        accounts.ensure_admin("admin", PASSWORD)
+        for name in ("anna", "ben"):
+            accounts.add_user(name, PASSWORD)
+        listener = socket.create_server(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        app = create_app(settings, service=service, accounts=accounts)
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            anybody = stack.enter_context(httpx.Client(base_url=url, timeout=60))
+            clients = []
+            for name in ("admin", "anna", "ben"):
+                answer = anybody.post("/auth/token", json={"username": name, "password": PASSWORD})
+                headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+                clients.append(stack.enter_context(httpx.Client(base_url=url, timeout=60, headers=headers)))
+            yield Site(url, service, accounts, anybody, *clients)
+        finally:
+            server.should_exit = True
+            thread.join()
+            listener.close()
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    with site(tmp_path_factory.mktemp("data")) as found:
+        yield found
+
+
+def picture(seed, size=(96, 64)):
+    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def zip_of(files):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+@pytest.fixture(scope="session")
+def small_zip():
+    return zip_of((f"{i}.png", picture(i)) for i in range(5))

@@ -1,0 +1,1 @@
+"""The web service: parse, call, return. Everything it knows, it asks `reconflow.jobs` for."""

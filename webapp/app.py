@@ -1,0 +1,90 @@
+"""The application, put together."""
+
+from typing import Any
+
+from litestar import Litestar, Response, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp
+
+import reconflow
+from reconflow.errors import ReconflowError
+from reconflow.jobs.accounts import AccountBook
+from reconflow.jobs.service import JobService
+from reconflow.jobs.settings import ServiceSettings, jwt_secret
+from webapp.controllers import accounts as account_routes
+from webapp.controllers import downloads, drift, health, jobs
+from webapp.errors import http_error, internal_error, library_error
+from webapp.guards import PUBLIC, BearerAuthentication
+from webapp.headers import add_security_headers
+from webapp.heads import answering_head
+from webapp.metrics import Metrics
+
+_LONGEST_BODY = 1 << 20
+"""Of JSON bodies; uploads are streamed and have a limit of their own."""
+
+_ROUTES: list[Any] = [
+    health.health, health.ready, health.metrics,
+    account_routes.log_in, account_routes.refresh, account_routes.log_out,
+    account_routes.list_keys, account_routes.create_key, account_routes.delete_key,
+    account_routes.list_users, account_routes.create_user,
+    jobs.upload, jobs.job, jobs.status, jobs.jobs, jobs.cancel, jobs.retry, jobs.remove, jobs.events, jobs.clusters,
+    jobs.insights, jobs.images, jobs.thumbnail, jobs.cameras, jobs.options,
+    downloads.plys, downloads.csv, downloads.models, downloads.report, downloads.transforms, downloads.ply,
+    drift.check, drift.trigger_retrain,
+]  # fmt: skip
+
+
+@get("/", opt=PUBLIC, include_in_schema=False, media_type="text/html")
+async def landing() -> Response[str]:
+    """Say what this is and where its description lies."""
+    page = (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>reconflow</title><h1>reconflow</h1>"
+        f"<p>Version {reconflow.__version__}. The REST API is described in "
+        '<a href="/schema/openapi.json">/schema/openapi.json</a>.</p></html>'
+    )
+    return Response(page, media_type="text/html")
+
+
+def create_app(settings: ServiceSettings, *, service: JobService, accounts: AccountBook) -> ASGIApp:
+    """Return the application; the caller opens and closes what it is given."""
+    metrics = Metrics(service)
+    given = {"service": service, "accounts": accounts, "settings": settings, "metrics": metrics}
+    app = Litestar(
+        route_handlers=[landing, *_ROUTES],
+        dependencies={name: Provide(_giver(value), sync_to_thread=False) for name, value in given.items()},
+        middleware=[DefineMiddleware(BearerAuthentication, exclude=["^/schema"])],
+        exception_handlers={
+            ReconflowError: library_error,
+            HTTPException: http_error,
+            Exception: internal_error,
+        },
+        before_send=[metrics.count, add_security_headers],
+        state=State({"accounts": accounts, "jwt_secret": jwt_secret(settings)}),
+        request_max_body_size=_LONGEST_BODY,
+        openapi_config=_openapi(),
+        logging_config=None,  # whoever starts the service configures logging
+        debug=False,
+    )
+    return answering_head(app)
+
+
+def _giver(value: Any) -> Any:
+    return lambda: value
+
+
+def _openapi() -> OpenAPIConfig:
+    bearer = SecurityScheme(type="http", scheme="bearer", description="An access token, or an API key (rf_…).")
+    return OpenAPIConfig(
+        title="reconflow",
+        version=reconflow.__version__,
+        description="Photos in, posed cameras and point clouds out.",
+        components=Components(security_schemes={"bearer": bearer}),
+        security=[{"bearer": []}],
+        render_plugins=[JsonRenderPlugin(path="/openapi.json"), YamlRenderPlugin(path="/openapi.yaml")],
+    )

@@ -1,0 +1,1 @@
+"""One file per resource. A handler parses, calls and returns."""

@@ -1,0 +1,191 @@
+"""Jobs: upload, follow, steer, ask."""
+
+from typing import Annotated, Any
+
+import msgspec
+from anyio import to_thread
+from litestar import Request, Response, delete, get, post
+from litestar.di import NamedDependency
+from litestar.enums import MediaType
+from litestar.openapi.spec import Operation
+from litestar.openapi.spec import RequestBody as RequestBodySpec
+from litestar.openapi.spec.media_type import OpenAPIMediaType
+from litestar.openapi.spec.schema import Schema
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.response import ServerSentEvent
+
+from reconflow.errors import InputError
+from reconflow.jobs.service import JobInsights, JobService
+from reconflow.jobs.states import Stage
+from webapp.errors import problems
+from webapp.metrics import Metrics
+from webapp.multipart import receive_form
+from webapp.replies import (
+    ClustersReply,
+    EventsReply,
+    ImagesReply,
+    JobReply,
+    JobsReply,
+    UploadReply,
+    job_reply,
+)
+from webapp.streams import job_stream
+from webapp.tokens import Access
+
+Asked = Request[Any, Access, Any]
+Service = NamedDependency[JobService]
+_STREAM = "text/event-stream"
+
+
+class RetryOptions(msgspec.Struct, frozen=True):
+    """New settings for another try."""
+
+    options: dict[str, Any] = {}
+
+
+class UploadOperation(Operation):
+    """Describes the streamed form, which no annotation of the handler shows."""
+
+    def __post_init__(self) -> None:
+        text = Schema(type="string")  # pyright: ignore[reportArgumentType]
+        fields = {
+            "file": Schema(type="string", format="binary"),  # pyright: ignore[reportArgumentType]
+            "dataset_name": text,
+            "scene_name": text,
+            "options": text,
+            "webhook_url": text,
+        }
+        schema = Schema(type="object", required=["file"], properties=fields)  # pyright: ignore[reportArgumentType]
+        self.request_body = RequestBodySpec(
+            content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True
+        )
+
+
+@post("/upload", status_code=202, tags=["jobs"], responses=problems(413, 507), operation_class=UploadOperation)
+async def upload(request: Asked, service: Service, metrics: NamedDependency[Metrics]) -> UploadReply:
+    """Take a ZIP of photos and queue a job for it.
+
+    ``options`` is JSON as ``GET /options`` describes it, such as ``{"preset": "fast"}``. A second upload with the
+    same ``Idempotency-Key`` header makes no second job.
+    """
+    form = await receive_form(
+        request,
+        path=service.incoming_path(),
+        limit=service.settings.max_upload_bytes,
+        require_space=service.require_space,
+    )
+    metrics.upload_bytes.inc(form.size)
+    key = request.headers.get("idempotency-key")
+    job = await to_thread.run_sync(
+        lambda: service.accept_upload(request.auth.user, form.upload, idempotency_key=key, **form.fields)
+    )
+    return UploadReply(job_id=job.job_id)
+
+
+@get("/jobs/{job_id:str}", tags=["jobs"], responses=problems(404), sync_to_thread=True)
+def job(job_id: FromPath[str], request: Asked, service: Service) -> JobReply:
+    """Return a job."""
+    return job_reply(service.job(request.auth.user, job_id))
+
+
+@get("/status/{job_id:str}", tags=["jobs"], responses=problems(404), sync_to_thread=True)
+def status(job_id: FromPath[str], request: Asked, service: Service) -> JobReply:
+    """Return a job, under its older address."""
+    return job_reply(service.job(request.auth.user, job_id))
+
+
+@get("/jobs", tags=["jobs"], responses=problems(), sync_to_thread=True)
+def jobs(
+    request: Asked,
+    service: Service,
+    stage: FromQuery[Stage | None] = None,
+    dataset: FromQuery[str | None] = None,
+    cursor: FromQuery[str | None] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=500)] = 50,
+) -> JobsReply:
+    """Return your jobs, newest first; administrators see everybody's."""
+    page = service.jobs(request.auth.user, stage=stage, dataset=dataset, cursor=cursor, limit=limit)
+    return JobsReply(jobs=[job_reply(found) for found in page.jobs], next_cursor=page.next_cursor)
+
+
+@post("/jobs/{job_id:str}/cancel", status_code=200, tags=["jobs"], responses=problems(404, 409), sync_to_thread=True)
+def cancel(job_id: FromPath[str], request: Asked, service: Service) -> JobReply:
+    """End a job: a waiting one at once, a running one within seconds."""
+    return job_reply(service.cancel(request.auth.user, job_id))
+
+
+@post("/jobs/{job_id:str}/retry", status_code=200, tags=["jobs"], responses=problems(404, 409), sync_to_thread=True)
+def retry(
+    job_id: FromPath[str], request: Asked, service: Service, data: JSONBody[RetryOptions | None] = None
+) -> JobReply:
+    """Queue a failed or cancelled job again, with other options where they are given."""
+    return job_reply(service.retry(request.auth.user, job_id, options=None if data is None else data.options))
+
+
+@delete("/jobs/{job_id:str}", status_code=204, tags=["jobs"], responses=problems(404, 409), sync_to_thread=True)
+def remove(job_id: FromPath[str], request: Asked, service: Service) -> None:
+    """Remove a job that does not run, with all its files."""
+    service.delete(request.auth.user, job_id)
+
+
+@get("/jobs/{job_id:str}/events", tags=["jobs"], responses=problems(404), media_type=MediaType.JSON)
+async def events(
+    job_id: FromPath[str], request: Asked, service: Service, after: FromQuery[int | None] = None
+) -> Response[Any]:
+    """Return the job's log after an event; with ``Accept: text/event-stream``, go on as it grows.
+
+    ``Last-Event-ID`` says which event was heard last.
+    """
+    last = _last_event(request, after)
+    user = request.auth.user
+    found = await to_thread.run_sync(lambda: service.events(user, job_id, after_id=last))
+    if _STREAM not in request.headers.get("accept", ""):
+        return Response(EventsReply(events=found))
+    return ServerSentEvent(job_stream(service, user, job_id, after_id=last))
+
+
+@get("/clusters/{job_id:str}", tags=["results"], responses=problems(404), sync_to_thread=True)
+def clusters(job_id: FromPath[str], request: Asked, service: Service) -> ClustersReply:
+    """Return the job's models."""
+    return ClustersReply(clusters=service.clusters(request.auth.user, job_id))
+
+
+@get("/jobs/{job_id:str}/insights", tags=["results"], responses=problems(404), sync_to_thread=True)
+def insights(job_id: FromPath[str], request: Asked, service: Service) -> JobInsights:
+    """Return the job in numbers, its drift, and what to do about it."""
+    return service.insights(request.auth.user, job_id)
+
+
+@get("/jobs/{job_id:str}/images", tags=["results"], responses=problems(404, 409), sync_to_thread=True)
+def images(job_id: FromPath[str], request: Asked, service: Service) -> ImagesReply:
+    """Return what became of every file of the upload."""
+    return ImagesReply(images=service.result(request.auth.user, job_id).images())
+
+
+@get("/jobs/{job_id:str}/thumbnail", tags=["results"], responses=problems(404, 409), sync_to_thread=True)
+def thumbnail(job_id: FromPath[str], name: FromQuery[str], request: Asked, service: Service) -> Response[bytes]:
+    """Return a small upright JPEG of one photo."""
+    return Response(service.result(request.auth.user, job_id).thumbnail(name), media_type="image/jpeg")
+
+
+@get("/jobs/{job_id:str}/cameras", tags=["results"], responses=problems(404, 409), sync_to_thread=True)
+def cameras(job_id: FromPath[str], request: Asked, service: Service) -> dict[str, Any]:
+    """Return poses (world to camera) and intrinsics of every model."""
+    return service.result(request.auth.user, job_id).cameras()
+
+
+@get("/options", tags=["jobs"], responses=problems(), sync_to_thread=True)
+def options(service: Service) -> dict[str, Any]:
+    """Return the JSON Schema of the options of a job, the presets, and what jobs start from."""
+    return service.options_schema()
+
+
+def _last_event(request: Asked, after: int | None) -> int:
+    told = request.headers.get("last-event-id")
+    try:
+        last = after if told is None else int(told)
+    except ValueError as error:
+        raise InputError("Last-Event-ID must be a number") from error
+    if last is not None and not 0 <= last < 2**63:
+        raise InputError("the last event must be a number from 0")
+    return last or 0

@@ -1,0 +1,45 @@
+"""Who asks? Every route needs a Bearer token or an API key, but for those that say ``exclude_from_auth``."""
+
+from typing import Any
+
+from anyio import to_thread
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+
+from reconflow.errors import CredentialsError, ForbiddenError
+from webapp.tokens import Access, decode_token
+
+PUBLIC: dict[str, Any] = {"exclude_from_auth": True}
+"""``opt`` of a route that anybody may ask."""
+_KEY_PREFIX = "rf_"
+
+
+class BearerAuthentication(AbstractAuthenticationMiddleware):
+    """Finds the account of a request. HEAD is authenticated too, and other schemes than Bearer are refused."""
+
+    async def authenticate_request(self, connection: "ASGIConnection[Any, Any, Any, Any]") -> AuthenticationResult:
+        """Return the user and the access of a request."""
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        if not token:
+            raise CredentialsError("An access token is missing: send `Authorization: Bearer …`")
+        if scheme.lower() != "bearer":
+            raise CredentialsError("Only the Bearer scheme is accepted")
+        access = await to_thread.run_sync(_access, connection, token.strip())
+        return AuthenticationResult(user=access.user, auth=access)
+
+
+def _access(connection: "ASGIConnection[Any, Any, Any, Any]", token: str) -> Access:
+    state = connection.app.state
+    if token.startswith(_KEY_PREFIX):
+        return Access(state.accounts.user_of_api_key(token), "", 0.0)
+    access = decode_token(token, secret=state.jwt_secret)
+    if state.accounts.is_revoked(access.jti):
+        raise CredentialsError("The access token was revoked")
+    return access
+
+
+def administrators_only(connection: "ASGIConnection[Any, Any, Any, Any]", _: BaseRouteHandler) -> None:
+    """Refuse everybody but administrators."""
+    if connection.user.role != "admin":
+        raise ForbiddenError("only administrators may do this")

@@ -1,0 +1,25 @@
+"""HEAD wherever there is GET: the same answer, authenticated alike, without its body."""
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+_OWN_HEAD = "/uploads/"
+"""Resumable uploads give HEAD a meaning of its own."""
+
+
+def answering_head(app: ASGIApp) -> ASGIApp:
+    """Return the application with HEAD."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD" or scope["path"].startswith(_OWN_HEAD):
+            await app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        scope["method"] = "GET"
+        await app(scope, receive, send_head)
+
+    return answer

@@ -1,0 +1,88 @@
+"""What Prometheus is told. The names are the contract's; our own begin with ``reconflow_``."""
+
+import threading
+
+from litestar.types import Message, Scope
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+import reconflow
+from reconflow.jobs.records import Job
+from reconflow.jobs.service import JobService
+
+CONTENT_TYPE = "text/plain; version=0.0.4"
+_LATENCIES_S = (10, 30, 60, 120, 180, 300, 600, 900)
+_STAGES_S = (1, 5, 15, 60, 180, 600, 1800, 7200)
+
+
+class Metrics:
+    """The metrics of one application. Finished jobs are counted when somebody looks, from the ledger."""
+
+    def __init__(self, service: JobService):
+        self._service = service
+        self._lock = threading.Lock()
+        self._seen_at = service.latest_finish()
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter("api_requests_total", "Answers", ("method", "endpoint", "status"), registry=registry)
+        self.errors = Counter("api_errors_total", "Answers of 400 and above", ("endpoint",), registry=registry)
+        self.upload_bytes = Counter("reconflow_upload_bytes_total", "Bytes of uploads taken in", registry=registry)
+        self._latency = Histogram(
+            "inference_latency_seconds", "From start to end of a job", buckets=_LATENCIES_S, registry=registry
+        )
+        self._registered = Gauge(
+            "registered_images_ratio", "Registered photos of the job that ended last", registry=registry
+        )
+        self._valid = Gauge("data_valid_images_total", "Photos of the job that ended last", registry=registry)
+        self._active = Gauge("active_jobs_total", "Jobs that are worked on", registry=registry)
+        self._ready = Gauge("model_server_ready", "1 while a worker is up", registry=registry)
+        self._queued = Gauge("reconflow_queue_depth", "Jobs that wait", registry=registry)
+        self._oldest = Gauge("reconflow_job_oldest_queued_seconds", "Longest wait now", registry=registry)
+        self._free = Gauge("reconflow_disk_free_bytes", "Free space for uploads and results", registry=registry)
+        self._stages = Histogram(
+            "reconflow_stage_duration_seconds",
+            "Time of a job's stage",
+            ("stage",),
+            buckets=_STAGES_S,
+            registry=registry,
+        )
+        self._finished = Counter(
+            "reconflow_jobs_finished_total", "Jobs that ended", ("result", "error_code"), registry=registry
+        )
+        self._drift = Counter("reconflow_drift_total", "Uploads by drift", ("severity",), registry=registry)
+        info = Gauge("reconflow_build_info", "Always 1", ("version",), registry=registry)
+        info.labels(version=reconflow.__version__).set(1)
+
+    async def count(self, message: Message, scope: Scope) -> None:
+        """Count an answer, whatever made it."""
+        if message["type"] != "http.response.start":
+            return
+        endpoint = scope.get("path_template") or "unmatched"
+        status = message["status"]
+        self.requests.labels(method=scope["method"], endpoint=endpoint, status=str(status)).inc()
+        if status >= 400:
+            self.errors.labels(endpoint=endpoint).inc()
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        numbers = self._service.numbers()
+        with self._lock:
+            self._active.set(numbers.active_jobs)
+            self._queued.set(numbers.queued_jobs)
+            self._oldest.set(numbers.oldest_queued_s)
+            self._ready.set(int(numbers.ready))
+            self._free.set(numbers.free_bytes)
+            for job in self._service.finished_after(self._seen_at):
+                self._observe(job)
+        return generate_latest(self._registry)
+
+    def _observe(self, job: Job) -> None:
+        assert job.finished_at is not None
+        self._seen_at = max(self._seen_at, job.finished_at)
+        self._finished.labels(result=job.stage, error_code=job.error_code or "").inc()
+        self._drift.labels(severity=job.drift.severity).inc()
+        if job.started_at is not None:
+            self._latency.observe(job.finished_at - job.started_at)
+        if job.registration_rate is not None:
+            self._registered.set(job.registration_rate)
+        self._valid.set(job.n_images)
+        for stage, seconds in self._service.stage_seconds(job).items():
+            self._stages.labels(stage=stage).observe(seconds)
