@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Client": "reconflow.client",
     "Model": "reconflow.core.models",
     "PipelineConfig": "reconflow.config",
     "ReconflowError": "reconflow.errors",
@@ -29,6 +30,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Client",
     "Model",
     "PipelineConfig",
     "ReconflowError",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from reconflow.client import Client
     from reconflow.config import PipelineConfig, load_config
     from reconflow.core.models import Model
     from reconflow.errors import ReconflowError

@@ -345,4 +345,7 @@ def _suggest(name: str, known: Sequence[str], prefix: str = "") -> str:
 def _readable(message: str) -> str:
     """Turn msgspec's ``Expected `float`, got `str` - at `$.match.ratio``` into ``match.ratio: expected …``."""
     text, at, path = message.partition(" - at `$.")
-    return f"{path.rstrip('`')}: {text[0].lower()}{text[1:]}".replace("`", "") if at else text
+    place = path.rstrip("`")
+    if " must be " in text:  # a limit of ours: it names the option, msgspec only the section
+        return f"{place}.{text}"
+    return f"{place}: {text[0].lower()}{text[1:]}".replace("`", "") if at else text

@@ -49,7 +49,8 @@ def execute(arguments: argparse.Namespace) -> int:
     )
     if not 0 <= arguments.port < 65536:
         raise ConfigError(f"--port must be 0 to 65535, got {arguments.port}")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger("reconflow").setLevel(logging.INFO)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     console = Console()
     with Ledger.open(settings.ledger_url) as ledger:

@@ -67,7 +67,9 @@ def _write_plys(run: RunResult, job: Job, folder: Path) -> None:
 
 
 def _write_tables(run: RunResult, job: Job, folder: Path) -> None:
-    rows = [_named(row, job) for row in read_poses(run.folder / "submission.csv")]
+    poses = read_poses(run.folder / "submission.csv")
+    first = min((row.scene for row in poses if row.scene != OUTLIERS), default=OUTLIERS)
+    rows = [_named(row, job, first) for row in poses]
     write_poses(rows, folder / "submission.csv")
     write_poses(rows, folder / "submission-kaggle.csv", kaggle=True)
     images = [
@@ -86,12 +88,11 @@ def _write_tables(run: RunResult, job: Job, folder: Path) -> None:
     (folder / "insights.json").write_bytes((run.folder / "report.json").read_bytes())
 
 
-def _named(row: PoseRow, job: Job) -> PoseRow:
-    """Give the scenes the names of the upload: ``scene_01``, and ``scene_01_cluster1`` … where it fell into several."""
-    if row.scene in (OUTLIERS, "cluster0"):
-        scene = row.scene if row.scene == OUTLIERS else job.scene_name
-    else:
-        scene = f"{job.scene_name}_{row.scene}"
+def _named(row: PoseRow, job: Job, first: str) -> PoseRow:
+    """Give the first scene the name of the upload, and others that name too: ``scene_01_cluster1_model0``."""
+    scene = row.scene
+    if scene != OUTLIERS:
+        scene = job.scene_name if scene == first else f"{job.scene_name}_{scene}"
     return msgspec.structs.replace(row, dataset=job.dataset_name, scene=scene)
 
 

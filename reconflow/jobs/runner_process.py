@@ -77,10 +77,9 @@ class RunnerProcess:
 
 def main() -> int:
     """Run jobs until told to stop."""
-    size = int.from_bytes(sys.stdin.buffer.read(8), "big")
-    content = sys.stdin.buffer.read(size)
-    settings = msgspec.json.decode(content, type=ServiceSettings, dec_hook=lambda kind, value: kind(value))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s runner: %(message)s")
+    settings = msgspec.json.decode(_told(), type=ServiceSettings, dec_hook=lambda kind, value: kind(value))
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("reconflow").setLevel(logging.INFO)
     from reconflow.jobs.runner import Runner
 
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -93,8 +92,20 @@ def main() -> int:
     return 0
 
 
+def _told() -> bytes:
+    """Return what the parent sends: eight bytes of length, then the settings."""
+    content = b""
+    while len(content) < 8 or len(content) < 8 + int.from_bytes(content[:8], "big"):
+        piece = os.read(0, 65_536)
+        if not piece:
+            raise SystemExit("started without settings: use `reconflow serve`")
+        content += piece
+    return content[8:]
+
+
 def _end_with_parent(runner: "Runner") -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):  # not through sys.stdin: its lock, held here, would abort the interpreter at its end
+        pass
     runner.stop()
 
 

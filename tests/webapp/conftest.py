@@ -39,11 +39,15 @@ class Site:
         return answer.json()
 
 
+@pytest.fixture(scope="session", name="site")
+def _site():
+    return site
+
+
 @contextlib.contextmanager
 def site(data_dir, **options):
-    settings = load_settings(
-        {}, data_dir=data_dir, jwt_secret=SECRET, min_free_bytes=1 << 20, workers=2, lease_s=3, **options
-    )
+    fixed = {"jwt_secret": SECRET, "min_free_bytes": 1 << 20, "workers": 2, "lease_s": 3}
+    settings = load_settings({}, data_dir=data_dir, **(fixed | options))
     with Ledger.open(settings.ledger_url) as ledger, contextlib.ExitStack() as stack:
         service, accounts = JobService(settings, ledger), AccountBook(ledger)
         accounts.ensure_admin("admin", PASSWORD)
@@ -52,7 +56,7 @@ def site(data_dir, **options):
         listener = socket.create_server(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = create_app(settings, service=service, accounts=accounts)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         while not server.started:

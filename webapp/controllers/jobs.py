@@ -6,7 +6,6 @@ import msgspec
 from anyio import to_thread
 from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.enums import MediaType
 from litestar.openapi.spec import Operation
 from litestar.openapi.spec import RequestBody as RequestBodySpec
 from litestar.openapi.spec.media_type import OpenAPIMediaType
@@ -128,7 +127,7 @@ def remove(job_id: FromPath[str], request: Asked, service: Service) -> None:
     service.delete(request.auth.user, job_id)
 
 
-@get("/jobs/{job_id:str}/events", tags=["jobs"], responses=problems(404), media_type=MediaType.JSON)
+@get("/jobs/{job_id:str}/events", tags=["jobs"], responses=problems(404))
 async def events(
     job_id: FromPath[str], request: Asked, service: Service, after: FromQuery[int | None] = None
 ) -> Response[Any]:
