@@ -53,7 +53,7 @@ class Metrics:
 
     async def count(self, message: Message, scope: Scope) -> None:
         """Count an answer, whatever made it."""
-        if message["type"] != "http.response.start":
+        if message["type"] != "http.response.start" or scope["type"] != "http":
             return
         endpoint = scope.get("path_template") or "unmatched"
         status = message["status"]

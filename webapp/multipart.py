@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 from anyio import to_thread
@@ -29,7 +29,7 @@ class Form(msgspec.Struct, frozen=True):
 
 
 async def receive_form(
-    request: "Request[object, object, object]", *, path: Path, limit: int, require_space: Callable[[int], None]
+    request: "Request[Any, Any, Any]", *, path: Path, limit: int, require_space: Callable[[int], None]
 ) -> Form:
     """Stream a multipart body; its field ``file`` is written to ``path``, which is removed where this raises.
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 from litestar import Request, Response
@@ -13,8 +14,8 @@ _BLOCK = 1 << 18
 
 
 async def file_response(
-    request: "Request[object, object, object]", path: Path, *, media_type: str, filename: str
-) -> Response[object]:
+    request: "Request[Any, Any, Any]", path: Path, *, media_type: str, filename: str
+) -> Response[Any]:
     """Return a download of a file, the whole of it or the range that is asked for."""
     status = path.stat()
     size, tag = status.st_size, f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
