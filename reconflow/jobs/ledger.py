@@ -339,8 +339,8 @@ def _change(job_id: str, **values: Any) -> Any:
     return update(jobs).where(jobs.c.job_id == job_id).values(**values)
 
 
-def _change_own(connection: Connection, job_id: str, runner: str, **values: Any) -> bool:
-    own = _change(job_id, **values).where(jobs.c.runner == runner, jobs.c.stage.in_(ACTIVE))
+def _change_own(connection: Connection, job_id: str, owner: str, /, **values: Any) -> bool:
+    own = _change(job_id, **values).where(jobs.c.runner == owner, jobs.c.stage.in_(ACTIVE))
     return connection.execute(own).rowcount > 0
 
 

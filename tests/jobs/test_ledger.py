@@ -1,0 +1,277 @@
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from reconflow.core.drift import DriftReport
+from reconflow.errors import ConfigError, InputError, JobStateError, StoreError
+from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.records import Job, RunnerState
+from reconflow.jobs.states import MAX_ATTEMPTS
+from reconflow.jobs.tables import metadata
+
+
+def new(owner="anna", *, at=None, dataset="d", **changes):
+    fields = {"created_at": time.time() if at is None else at, "options": {"a": 1}, "drift": DriftReport()}
+    names = {"owner_id": owner, "dataset_name": dataset, "scene_name": "s"}
+    return Job(job_id=str(uuid.uuid4()), **names, **(fields | changes))
+
+
+def test_a_job_comes_back_as_it_was_stored(ledger):
+    job = new(drift=DriftReport(warnings=("no baseline",)), options={"match": {"ratio": 0.75}})
+    assert ledger.add_job(job) == (job, True)
+    assert ledger.job(job.job_id) == job
+    assert ledger.job(str(uuid.uuid4())) is None
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_uses(ledger):
+    with ledger.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_opening_again_changes_nothing_and_a_newer_schema_is_refused(database_url):
+    with Ledger.open(database_url) as ledger:
+        job = new()
+        ledger.add_job(job)
+    with Ledger.open(database_url) as ledger:
+        assert ledger.job(job.job_id) == job
+        with ledger.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="newer reconflow"):
+        Ledger.open(database_url)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "oracle+none://x", "postgresql+psycopg://127.0.0.1:9/none"])
+def test_a_wrong_database_is_refused_with_a_sentence(url):
+    with pytest.raises(ConfigError):
+        Ledger.open(url)
+
+
+def test_a_key_makes_one_job_per_owner_even_for_uploads_at_once(ledger):
+    results = []
+    barrier = threading.Barrier(4)
+
+    def add():
+        barrier.wait()
+        results.append(ledger.add_job(new(), idempotency_key="k"))
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({job.job_id for job, _ in results}) == 1
+    assert [fresh for _, fresh in results].count(True) == 1
+    assert ledger.add_job(new("ben"), idempotency_key="k")[1]
+
+
+def test_pages_hold_every_job_once_though_times_are_equal(ledger):
+    made = [new(at=1.0) for _ in range(5)] + [new(at=2.0), new("ben", at=2.0), new(at=3.0, dataset="e")]
+    for job in made:
+        ledger.add_job(job)
+    found, cursor = [], None
+    while True:
+        page = ledger.jobs(owner_id="anna", dataset="d", cursor=cursor, limit=2)
+        found += page.jobs
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert {job.job_id for job in found} == {j.job_id for j in made if j.owner_id == "anna" and j.dataset_name == "d"}
+    assert len(found) == 6
+    assert [job.created_at for job in found] == sorted((job.created_at for job in found), reverse=True)
+    with pytest.raises(InputError, match="cursor"):
+        ledger.jobs(cursor="zzz")
+
+
+def test_a_claim_holds_until_its_lease_runs_out(ledger):
+    job = new()
+    ledger.add_job(job)
+    first = ledger.claim("r1", lease_s=0.2)
+    assert (first.job_id, first.stage, first.attempt) == (job.job_id, "extracting", 1)
+    assert ledger.claim("r2", lease_s=10) is None
+    time.sleep(0.25)
+    second = ledger.claim("r2", lease_s=10)
+    assert (second.job_id, second.attempt) == (job.job_id, 2)
+    assert not ledger.renew(job.job_id, "r1", lease_s=10)
+    assert not ledger.advance(job.job_id, "r1", stage="matching", progress=50, message="late")
+    assert not ledger.finish(job.job_id, "r1", stage="success", message="late")
+    assert ledger.renew(job.job_id, "r2", lease_s=10)
+
+
+def test_a_job_that_kills_its_runners_fails_in_the_end(ledger):
+    job = new()
+    ledger.add_job(job)
+    for _ in range(MAX_ATTEMPTS):
+        assert ledger.claim("r", lease_s=-1) is not None
+    assert ledger.claim("r", lease_s=-1) is None
+    ended = ledger.job(job.job_id)
+    assert (ended.stage, ended.error_code) == ("failed", "worker_lost")
+
+
+def test_jobs_that_got_further_go_first_then_who_has_fewest_then_the_oldest(ledger):
+    started = new("anna", at=5.0)
+    ledger.add_job(started)
+    ledger.claim("dead", lease_s=-1)
+    waiting = [new("anna", at=1.0), new("anna", at=2.0), new("ben", at=3.0)]
+    for job in waiting:
+        ledger.add_job(job)
+    order = [ledger.claim("r", lease_s=60).job_id for _ in range(4)]
+    assert order == [started.job_id, waiting[2].job_id, waiting[0].job_id, waiting[1].job_id]
+
+
+def test_progress_never_goes_back_though_stages_do(ledger):
+    job = new()
+    ledger.add_job(job)
+    ledger.claim("r", lease_s=60)
+    ledger.advance(job.job_id, "r", stage="triangulating", progress=75, message="m")
+    ledger.advance(job.job_id, "r", stage="matching", progress=40, message="again")
+    now = ledger.job(job.job_id)
+    assert (now.stage, now.progress, now.message) == ("matching", 75, "again")
+
+
+def test_a_job_given_back_waits_again_and_its_attempt_is_not_counted(ledger):
+    job = new()
+    ledger.add_job(job)
+    ledger.claim("r", lease_s=60)
+    assert not ledger.release(job.job_id, "other")
+    assert ledger.release(job.job_id, "r")
+    assert (ledger.job(job.job_id).stage, ledger.job(job.job_id).attempt) == ("queued", 0)
+
+
+def test_what_was_cancelled_while_its_runner_was_dead_is_not_started_again(ledger):
+    job = new()
+    ledger.add_job(job)
+    ledger.claim("dead", lease_s=-1)
+    assert ledger.request_cancel(job.job_id).cancel_requested
+    assert ledger.claim("r", lease_s=60) is None
+    assert ledger.job(job.job_id).stage == "cancelled"
+
+
+def test_a_retry_starts_from_nothing_counted(ledger):
+    job = new()
+    ledger.add_job(job)
+    ledger.claim("r", lease_s=60)
+    ledger.finish(
+        job.job_id, "r", stage="failed", message="hint", error="why", error_code="no_model", facts={"n_points": 3}
+    )
+    failed = ledger.job(job.job_id)
+    assert (failed.error, failed.error_code, failed.progress, failed.n_points) == ("why", "no_model", 0, 3)
+    again = ledger.retry(job.job_id, options={"b": 2})
+    assert (again.stage, again.attempt, again.error, again.finished_at, again.options) == (
+        "queued",
+        0,
+        None,
+        None,
+        {"b": 2},
+    )
+    assert ledger.retry(job.job_id).stage == "queued"
+
+
+def test_a_running_job_is_not_deleted_and_a_deleted_one_takes_its_log_along(ledger):
+    job, other = new(), new()
+    for each in (job, other):
+        ledger.add_job(each)
+    ledger.claim("r", lease_s=60)
+    with pytest.raises(JobStateError, match="cancel it first"):
+        ledger.delete(job.job_id)
+    assert ledger.delete(other.job_id)
+    assert not ledger.delete(other.job_id)
+    assert ledger.events(other.job_id) == []
+    assert ledger.is_cancel_requested(other.job_id)
+    assert not ledger.is_cancel_requested(job.job_id)
+
+
+def test_the_log_is_read_on_from_any_event(ledger):
+    job = new()
+    ledger.add_job(job)
+    ledger.claim("r", lease_s=60)
+    for number in range(5):
+        ledger.advance(job.job_id, "r", stage="matching", progress=30 + number, message=str(number))
+    events = ledger.events(job.job_id)
+    assert [event.id for event in events] == sorted({event.id for event in events})
+    assert ledger.events(job.job_id, after_id=events[2].id) == events[3:]
+    assert ledger.events(job.job_id, limit=2) == events[:2]
+
+
+def test_expired_jobs_and_those_that_ended_since_are_found(ledger):
+    job = new()
+    ledger.add_job(job)
+    ledger.claim("r", lease_s=60)
+    before = time.time()
+    ledger.finish(job.job_id, "r", stage="success", message="done", expires_at=before + 100)
+    assert ledger.expired(before) == []
+    assert [found.job_id for found in ledger.expired(before + 101)] == [job.job_id]
+    assert [found.job_id for found in ledger.finished_after(before)] == [job.job_id]
+    assert ledger.finished_after(ledger.latest_finish()) == []
+    assert ledger.counts().stages == {"success": 1}
+
+
+def test_a_runner_is_known_by_its_last_word(ledger):
+    for device in ("", "cpu"):
+        ledger.beat(RunnerState(runner="r", device=device, dashboard_url="", seen_at=time.time()))
+    assert [runner.device for runner in ledger.runners(seen_since=time.time() - 5)] == ["cpu"]
+    assert ledger.runners(seen_since=time.time() + 5) == []
+    ledger.forget_runner("r")
+    assert ledger.runners(seen_since=0) == []
+
+
+def test_a_turn_is_taken_once_in_its_time(ledger):
+    assert ledger.take_turn("retrain", now=100, cooldown_s=10)
+    assert not ledger.take_turn("retrain", now=105, cooldown_s=10)
+    assert ledger.take_turn("other", now=105, cooldown_s=10)
+    assert ledger.take_turn("retrain", now=111, cooldown_s=10)
+
+
+_CLAIMER = """
+import sys
+from reconflow.jobs.ledger import Ledger
+with Ledger.open(sys.argv[1]) as ledger:
+    while (job := ledger.claim(sys.argv[2], lease_s=60)) is not None:
+        print(job.job_id, flush=True)
+"""
+
+
+def test_processes_that_claim_at_once_never_get_the_same_job(ledger, database_url):
+    for _ in range(30):
+        ledger.add_job(new())
+    command = [sys.executable, "-c", _CLAIMER, database_url]
+    processes = [subprocess.Popen([*command, f"r{i}"], stdout=subprocess.PIPE, text=True) for i in range(3)]
+    claimed = [process.communicate(timeout=60)[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    everything = [job_id for part in claimed for job_id in part]
+    assert len(everything) == len(set(everything)) == 30
+
+
+def test_ten_thousand_jobs_are_listed_quickly(ledger):
+    from sqlalchemy import insert
+
+    from reconflow.jobs.tables import jobs
+
+    blank = {
+        "stage": "success",
+        "progress": 100,
+        "message": "",
+        "n_images": 0,
+        "n_points": 0,
+        "options": {},
+        "drift": {},
+    }
+    rest = {"attempt": 1, "cancel_requested": False, "scene_name": "s", "dataset_name": "d"}
+    rows = [
+        blank | rest | {"job_id": str(uuid.uuid4()), "owner_id": f"u{i % 7}", "created_at": float(i)}
+        for i in range(10_000)
+    ]
+    with ledger.engine.begin() as connection:
+        connection.execute(insert(jobs), rows)
+    took = []
+    for owner in ("u1", None, "u2", "u3", None):
+        started = time.perf_counter()
+        assert len(ledger.jobs(owner_id=owner, limit=50).jobs) == 50
+        took.append(time.perf_counter() - started)
+    assert sorted(took)[2] < 0.1
