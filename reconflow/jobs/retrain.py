@@ -76,6 +76,11 @@ def _run_with_token(
 
 
 def _checked(answer: httpx.Response, run_id: str) -> str:
-    if answer.is_success or answer.status_code == 409:
+    if answer.status_code == 409:
         return run_id
-    raise RetrainError(f"Airflow refuses to run {DAG}: it answered {answer.status_code} {answer.reason_phrase}")
+    if not answer.is_success:
+        raise RetrainError(f"Airflow refuses to run {DAG}: it answered {answer.status_code} {answer.reason_phrase}")
+    try:
+        return str(answer.json()["dag_run_id"])
+    except (ValueError, KeyError, TypeError) as error:  # the page of a proxy, say: nothing was started
+        raise RetrainError("Airflow did not say that a run began: is AIRFLOW_URL right?") from error

@@ -14,6 +14,8 @@ from reconflow.core.images import ImageStats
 
 MODERATE_Z, HIGH_Z = 3.0, 5.0
 FEWEST_IMAGES = 5
+FEWEST_SCENES = 5
+"""A median absolute deviation of fewer says little about how scenes differ."""
 _QUANTILES = np.linspace(0, 1, 21)
 _MAD_TO_SIGMA = 1.4826
 """Of a normal distribution."""
@@ -56,6 +58,8 @@ def check_drift(scene: SceneSummary, baseline: Baseline | None) -> DriftReport:
     if scene.n < FEWEST_IMAGES:
         warnings.append(f"insufficient data: {scene.n} photos, at least {FEWEST_IMAGES} make a verdict")
         return DriftReport(warnings=tuple(warnings))
+    if len(baseline.scenes) < FEWEST_SCENES:
+        warnings.append(f"small baseline: {len(baseline.scenes)} scenes, at least {FEWEST_SCENES} make z-scores sound")
     checks = {name: _check(name, scene, baseline) for name in FEATURES}
     high = sum(check.severity == "high" for check in checks.values())
     moderate = sum(check.severity == "moderate" for check in checks.values())
@@ -69,7 +73,7 @@ def build_baseline(scenes: Mapping[str, SceneSummary], *, created_at: str, schem
 
 
 def _check(name: str, scene: SceneSummary, baseline: Baseline) -> DriftCheck:
-    medians = np.array([known.median(name) for known in baseline.scenes.values() if known.n])
+    medians = np.array([known.median(name) for known in baseline.scenes.values()])
     center = float(np.median(medians))
     floor = _FLOORS[name] * (center if name == "megapixels" else 1.0)
     spread = max(_MAD_TO_SIGMA * float(np.median(np.abs(medians - center))), floor)
