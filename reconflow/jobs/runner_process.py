@@ -82,6 +82,7 @@ def main() -> int:
     logging.getLogger("reconflow").setLevel(logging.INFO)
     from reconflow.jobs.runner import Runner
 
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # importing it set INFO
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     with Ledger.open(settings.ledger_url) as ledger:
         runner = Runner(settings, ledger, name)
