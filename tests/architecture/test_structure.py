@@ -12,7 +12,7 @@ import reconflow
 from reconflow import errors
 
 ROOT = Path(__file__).parents[2]
-LIBRARY = sorted((ROOT / "reconflow").rglob("*.py"))
+LIBRARY = sorted(path for name in ("reconflow", "webapp") for path in (ROOT / name).rglob("*.py"))
 HEAVY = ("torch", "pycolmap", "cv2", "open3d", "zarr", "dask", "distributed", "pandas", "plotly", "faiss", "numpy")
 
 
