@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from rich.console import Console
 
 import reconflow
-from reconflow.cli import demo, doctor, drift, evaluate, run, serve, work
+from reconflow.cli import demo, doctor, drift, evaluate, experiment, run, serve, work
 from reconflow.errors import Cancelled, ClusterError, ConfigError, InputError, OutputError, ReconflowError
 
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
 
-_COMMANDS = (run, serve, evaluate, drift, demo, doctor, work)
+_COMMANDS = (run, serve, evaluate, drift, experiment, demo, doctor, work)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
