@@ -222,7 +222,7 @@ def promote(experiment: Experiment, path: Path) -> bool:
 
     Where there is no file yet, the current configuration is written when it stays, so that the file can be relied on.
     """
-    winner = experiment.best if experiment.best.mean_score > experiment.current.mean_score else experiment.current
+    winner = experiment.best  # of equals the current one stands first
     replaced = winner.trial != CURRENT
     if not replaced and path.exists():
         return False
