@@ -155,7 +155,7 @@ def test_garbage_instead_of_a_token_is_an_error(airflow, body):
 
 def test_an_airflow_that_does_not_answer_is_given_up(airflow):
     airflow.delay_s = 0.6
-    with pytest.raises(RetrainError, match="0.2 seconds"):
+    with pytest.raises(RetrainError, match=r"0\.2 seconds"):
         trigger(airflow, timeout_s=0.2)
 
 
