@@ -34,7 +34,9 @@ def photos(tmp_path_factory):
     )
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["serve"], ["evaluate"], ["drift"], ["experiment"], ["demo"], ["doctor"], ["work"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["serve"], ["evaluate"], ["drift"], ["experiment"], ["demo"], ["doctor"], ["work"]]
+)
 def test_help_explains_every_command(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*command, "--help"])
