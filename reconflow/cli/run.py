@@ -1,6 +1,7 @@
 """``reconflow run PHOTOS --out DIR``."""
 
 import argparse
+import logging
 import signal
 import threading
 from collections.abc import Generator
@@ -89,6 +90,8 @@ def run_with_bars(
     from reconflow.pipeline.progress import ProgressBars
     from reconflow.pipeline.run import run
 
+    if not arguments.verbose:  # Dask tells of every connection that a worker closes on its way out
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if arguments.workers is not None and arguments.workers < 1:
         raise InputError(f"--workers must be at least 1, got {arguments.workers}")
     console = Console()

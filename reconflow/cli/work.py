@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 from typing import Any
 
 from rich.console import Console
@@ -26,6 +27,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Work until interrupted or until the scheduler goes away."""
     from reconflow.pipeline.cluster import available_cores, serve_workers
 
+    if not arguments.verbose:
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
     workers = arguments.workers if arguments.workers is not None else available_cores()
     mapper_threads = available_cores() if arguments.mapper else 0
     Console().print(

@@ -24,6 +24,7 @@ from reconflow.jobs.tables import api_keys, login_failures, refresh_tokens, revo
 _WINDOW_S = 300.0
 _MOST_FAILURES = {"name": 10, "address": 30}
 """Failed logins within the window before further ones are refused unseen."""
+_LONGEST_NAME = 100
 _SHORTEST_PASSWORD = 8
 _KEY_PREFIX = "rf_"
 _USER_COLUMNS = [users.c[field.name] for field in msgspec.structs.fields(User)]
@@ -57,7 +58,7 @@ class AccountBook:
             If the name is taken or empty, or the password too short.
 
         """
-        if not 1 <= len(name) <= 100 or not name.isprintable():
+        if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
             raise InputError("the name must be 1 to 100 printable characters")
         if len(password) < _SHORTEST_PASSWORD:
             raise InputError(f"the password must be at least {_SHORTEST_PASSWORD} characters long")
@@ -93,6 +94,8 @@ class AccountBook:
             If there were too many failures with this name, or from this address, within five minutes.
 
         """
+        if len(name) > _LONGEST_NAME or not name.isprintable():
+            raise CredentialsError(_INVALID)
         subjects = {f"name:{name}": _MOST_FAILURES["name"], f"address:{address}": _MOST_FAILURES["address"]}
         since = time.time() - _WINDOW_S
         with reading(self._engine) as connection:

@@ -1,6 +1,7 @@
 """Opening the ledger's database: connection settings, and its schema brought up to date."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, RowMapping, create_engine, event, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from reconflow.errors import ConfigError, StoreError
 
@@ -50,14 +51,38 @@ def open_database(url: str) -> Engine:
     return engine
 
 
-def writing(engine: Engine) -> AbstractContextManager[Connection]:
-    """Return a transaction that may write, as a context."""
-    return engine.begin()
+@contextmanager
+def writing(engine: Engine) -> Generator[Connection]:
+    """Give a transaction that may write.
+
+    Raises
+    ------
+    StoreError
+        If the database does not answer, or refuses. A row that is there already stays an ``IntegrityError``.
+
+    """
+    with _translated(), engine.begin() as connection:
+        yield connection
 
 
-def reading(engine: Engine) -> AbstractContextManager[Connection]:
-    """Return a connection that only reads, as a context: in SQLite it waits for no writer, and no writer for it."""
-    return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+@contextmanager
+def reading(engine: Engine) -> Generator[Connection]:
+    """Give a connection that only reads: in SQLite it waits for no writer, and no writer for it.
+
+    Raises the errors of :func:`writing`.
+    """
+    with _translated(), engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except SQLAlchemyError as error:
+        raise StoreError(f"the ledger does not answer: {type(error).__name__}") from error
 
 
 def struct_of(row: RowMapping, kind: type[_T]) -> _T:
@@ -84,7 +109,7 @@ def _begin_immediate(connection: Connection) -> None:
 
 def _upgrade(engine: Engine) -> None:
     config = Config()
-    config.set_main_option("script_location", str(resources.files("reconflow.jobs") / "migrations"))
+    config.set_main_option("script_location", str(resources.files("reconflow.jobs") / "migrations").replace("%", "%%"))
     scripts = ScriptDirectory.from_config(config)
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":

@@ -27,8 +27,8 @@ class Lease:
         Where the claim is.
     job : Job
         What was claimed.
-    runner : str
-        Who claimed it.
+    claim : str
+        The name it was claimed under.
     lease_s : float
         For how long a claim holds.
     deadline : float
@@ -39,13 +39,13 @@ class Lease:
     """
 
     def __init__(
-        self, ledger: Ledger, job: Job, runner: str, *, lease_s: float, deadline: float, stopping: threading.Event
+        self, ledger: Ledger, job: Job, claim: str, *, lease_s: float, deadline: float, stopping: threading.Event
     ):
         self.lost = threading.Event()
         """Set once the claim belongs to somebody else."""
+        self.claim = claim
         self._ledger = ledger
         self._job_id = job.job_id
-        self._runner = runner
         self._lease_s = lease_s
         self._deadline = deadline
         self._stopping = stopping
@@ -84,7 +84,7 @@ class Lease:
         self._stage, self._told_at = stage, time.monotonic()
         kind = "stage" if fresh else "progress"
         if not self._ledger.advance(
-            self._job_id, self._runner, stage=stage, progress=progress, message=message, kind=kind
+            self._job_id, self.claim, stage=stage, progress=progress, message=message, kind=kind
         ):
             self.lost.set()
 
@@ -94,7 +94,7 @@ class Lease:
             progress = PROGRESS[self._stage or "extracting"]
             self._ledger.advance(
                 self._job_id,
-                self._runner,
+                self.claim,
                 stage=self._stage or "extracting",
                 progress=progress,
                 message=event.message,
@@ -117,7 +117,7 @@ class Lease:
     def _renew(self) -> None:
         while not self._ended.wait(min(1.0, self._lease_s / _RENEWALS)):
             try:
-                if not self._ledger.renew(self._job_id, self._runner, lease_s=self._lease_s):
+                if not self._ledger.renew(self._job_id, self.claim, lease_s=self._lease_s):
                     self.lost.set()
                 if self._ledger.is_cancel_requested(self._job_id):
                     self._cancelled.set()

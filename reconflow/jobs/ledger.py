@@ -6,6 +6,7 @@ Times are those of the callers' clocks; runners on several machines need clocks 
 import base64
 import binascii
 import time
+import uuid
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -300,13 +301,17 @@ class Ledger:
 
     def take_turn(self, name: str, *, now: float, cooldown_s: float) -> bool:
         """Return whether ``cooldown_s`` have passed since the last turn of this name, and if so make this the last."""
-        with writing(self.engine) as connection:
-            late = connection.execute(select(turns.c.taken_at).where(turns.c.name == name).with_for_update()).scalar()
-            if late is not None and late > now - cooldown_s:
-                return False
-            connection.execute(delete(turns).where(turns.c.name == name))
-            connection.execute(insert(turns).values(name=name, taken_at=now))
-            return True
+        due = update(turns).where(turns.c.name == name, turns.c.taken_at <= now - cooldown_s).values(taken_at=now)
+        try:
+            with writing(self.engine) as connection:
+                if connection.execute(due).rowcount:
+                    return True
+                if connection.execute(select(turns.c.name).where(turns.c.name == name)).first() is not None:
+                    return False
+                connection.execute(insert(turns).values(name=name, taken_at=now))
+        except IntegrityError:  # the first turn of all, taken by somebody else a moment ago
+            return False
+        return True
 
 
 _BLANK: dict[str, Any] = {
@@ -363,6 +368,7 @@ def _cursor(job: Job) -> str:
 
 def _read_cursor(cursor: str) -> tuple[float, str]:
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[float, str])
+        at, job_id = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[float, str])
+        return at, str(uuid.UUID(job_id))
     except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
         raise InputError("cursor: not one of ours; leave it out to begin with the newest job") from error

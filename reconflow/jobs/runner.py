@@ -8,6 +8,7 @@ one of the two files where ``except Exception`` may stand: whatever a job does m
 import logging
 import threading
 import time
+import uuid
 from typing import Any
 
 from reconflow.config import config_from_tree
@@ -112,11 +113,13 @@ class Runner:
         """One slot: jobs, one after the other."""
         while not self._stopping.is_set() and not lost.is_set():
             try:
-                job = self._ledger.claim(self._name, lease_s=self._settings.lease_s)
+                # A name of its own for each claim: an attempt that was given up must not renew the next one's lease.
+                claim = f"{self._name}:{uuid.uuid4().hex[:8]}"
+                job = self._ledger.claim(claim, lease_s=self._settings.lease_s)
                 if job is None:
                     self._stopping.wait(_IDLE_S)
                     continue
-                self._run(job, client)
+                self._run(job, claim, client)
             except ClusterError:
                 # The lease is left to run out: the job comes back, with this attempt counted.
                 lost.set()
@@ -124,11 +127,11 @@ class Runner:
                 logger.exception("a slot failed")
                 self._stopping.wait(_BEAT_S)
 
-    def _run(self, job: Job, client: Any) -> None:
+    def _run(self, job: Job, claim: str, client: Any) -> None:
         lease = Lease(
             self._ledger,
             job,
-            self._name,
+            claim,
             lease_s=self._settings.lease_s,
             deadline=time.monotonic() + self._settings.job_timeout_s,
             stopping=self._stopping,
@@ -142,9 +145,9 @@ class Runner:
             except ClusterError:
                 raise
             except Exception as error:  # noqa: BLE001
-                self._failed(job, error)
+                self._failed(job, lease, error)
             else:
-                self._came_through(job, result)
+                self._came_through(job, lease, result)
 
     def _reconstruct(self, job: Job, client: Any, lease: Lease) -> RunResult:
         lease.advance("extracting", 10, "Unpacking and checking the photos.")
@@ -166,37 +169,40 @@ class Runner:
         lease.check()
         return result
 
-    def _came_through(self, job: Job, result: RunResult) -> None:
+    def _came_through(self, job: Job, lease: Lease, result: RunResult) -> None:
         found = result.insights
         if result.clusters:
             message = f"{found.n_registered} of {found.n_readable} photos placed in {len(result.clusters)} models."
-            self._finish(job, "success", message, facts=found)
+            self._finish(job, lease, "success", message, facts=found)
         else:
             code, sentence = _why_nothing(found)
-            self._finish(job, "failed", hint(code), error=sentence, code=code, facts=found)
+            self._finish(job, lease, "failed", hint(code), error=sentence, code=code, facts=found)
 
-    def _failed(self, job: Job, error: Exception) -> None:
+    def _failed(self, job: Job, lease: Lease, error: Exception) -> None:
         code = error_code(error)
         if code == "internal":
             logger.error("job %s failed", job.job_id, exc_info=error)
         sentence = error.message if isinstance(error, ReconflowError) else _sentence(code)
-        self._finish(job, "failed", hint(code), error=sentence, code=code)
+        self._finish(job, lease, "failed", hint(code), error=sentence, code=code)
 
     def _ended_early(self, job: Job, lease: Lease) -> None:
         """The engine stopped because the lease told it to: say which of the reasons it was."""
         if lease.lost.is_set():
             logger.warning("job %s: the lease went to another runner", job.job_id)
         elif self._ledger.is_cancel_requested(job.job_id):
-            self._finish(job, "cancelled", "Cancelled.", code="cancelled")
+            self._finish(job, lease, "cancelled", "Cancelled.", code="cancelled")
         elif lease.is_late():
             minutes = self._settings.job_timeout_s / 60
-            self._finish(job, "failed", hint("timeout"), error=f"not done after {minutes:.0f} minutes", code="timeout")
+            self._finish(
+                job, lease, "failed", hint("timeout"), error=f"not done after {minutes:.0f} minutes", code="timeout"
+            )
         else:
-            self._ledger.release(job.job_id, self._name)
+            self._ledger.release(job.job_id, lease.claim)
 
     def _finish(
         self,
         job: Job,
+        lease: Lease,
         stage: Any,
         message: str,
         *,
@@ -208,7 +214,7 @@ class Runner:
         numbers = {name: getattr(facts, name) for name in _FACTS} if facts else {}
         kept = self._ledger.finish(
             job.job_id,
-            self._name,
+            lease.claim,
             stage=stage,
             message=message,
             error=error,
@@ -223,10 +229,13 @@ class Runner:
 
     def _keep_house(self) -> None:
         while not self._stopping.wait(_SWEEP_S):
-            for job in self._ledger.expired(time.time()):
-                if self._ledger.delete(job.job_id):
-                    self._files.delete(job.job_id)
-            self._files.sweep()
+            try:
+                for job in self._ledger.expired(time.time()):
+                    if self._ledger.delete(job.job_id):
+                        self._files.delete(job.job_id)
+                self._files.sweep()
+            except (ReconflowError, OSError) as error:
+                logger.warning("housekeeping failed and is tried again: %s", error)
 
 
 def _why_nothing(found: Insights) -> tuple[ErrorCode, str]:

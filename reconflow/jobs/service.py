@@ -128,6 +128,8 @@ class JobService:
         _check_name("dataset_name", dataset_name)
         _check_name("scene_name", scene_name)
         _check_webhook(webhook_url)
+        if idempotency_key is not None:
+            _check_name("Idempotency-Key", idempotency_key)
         config = self._config(_parsed(options))
         size = upload.stat().st_size
         if size > self.settings.max_upload_bytes:
@@ -179,6 +181,8 @@ class JobService:
         limit: int = 50,
     ) -> JobPage:
         """Return jobs newest first: a user's own, or everybody's to an administrator."""
+        if dataset is not None:
+            _check_name("dataset", dataset)
         owner = None if user.role == "admin" else user.user_id
         return self.ledger.jobs(owner_id=owner, stage=stage, dataset=dataset, cursor=cursor, limit=limit)
 

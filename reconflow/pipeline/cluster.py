@@ -257,6 +257,6 @@ async def serve_workers(address: str, *, workers: int, mapper_threads: int) -> N
         nannies.append(Nanny(address, nthreads=mapper_threads, resources={MAPPER: mapper_threads}, memory_limit="0"))
     try:
         await asyncio.wait_for(asyncio.gather(*nannies), timeout=60)
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, RuntimeError) as error:  # a nanny wraps whatever kept it from starting
         raise ClusterError(f"the scheduler at {address} cannot be reached: is it running?") from error
     await asyncio.gather(*(nanny.finished() for nanny in nannies))

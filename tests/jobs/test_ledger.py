@@ -275,3 +275,26 @@ def test_ten_thousand_jobs_are_listed_quickly(ledger):
         assert len(ledger.jobs(owner_id=owner, limit=50).jobs) == 50
         took.append(time.perf_counter() - started)
     assert sorted(took)[2] < 0.1
+
+
+def test_a_turn_is_taken_by_one_of_many_at_once(ledger):
+    for number in range(5):
+        barrier, taken = threading.Barrier(4), []
+
+        def take(barrier=barrier, taken=taken, name=f"turn{number}"):
+            barrier.wait()
+            taken.append(ledger.take_turn(name, now=100, cooldown_s=10))
+
+        threads = [threading.Thread(target=take) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(taken) == [False, False, False, True]
+
+
+def test_a_database_that_fails_is_an_error_of_ours(ledger):
+    with ledger.engine.begin() as connection:
+        connection.execute(text("DROP TABLE turns"))
+    with pytest.raises(StoreError, match="does not answer"):
+        ledger.take_turn("x", now=1, cooldown_s=1)

@@ -37,7 +37,12 @@ def test_what_systems_add_to_zips_is_passed_over(tmp_path):
 
 def test_a_zip_without_photos_is_refused(tmp_path):
     with pytest.raises(NoImagesError):
-        unpack(opened(archive([("a.txt", b"1"), ("inner.zip", b"2")])), tmp_path)
+        unpack(opened(archive([("a.txt", b"1"), ("__MACOSX/a.jpg", b"2")])), tmp_path)
+
+
+def test_an_archive_within_the_zip_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"inner\.zip.*archive itself"):
+        unpack(opened(archive([("a.jpg", b"1"), ("inner.zip", b"2")])), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/etc/a.jpg", "x/../../a.jpg", "..\\a.jpg", "C:/a.jpg"])
