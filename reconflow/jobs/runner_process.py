@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 _PAUSE_S = 2.0
 """Between the death of a runner and the next one."""
 _GRACE_S = 8.0
+_NICENESS = 10
+"""Of the runner and its workers: jobs take hours, answers milliseconds, and both share the cores."""
 
 
 class RunnerProcess:
@@ -77,6 +79,7 @@ class RunnerProcess:
 
 def main() -> int:
     """Run jobs until told to stop."""
+    os.nice(_NICENESS)
     settings = msgspec.json.decode(_told(), type=ServiceSettings, dec_hook=lambda kind, value: kind(value))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("reconflow").setLevel(logging.INFO)

@@ -1,8 +1,10 @@
 """The contract's endpoints against a real server; what a run leaves is in test_results.py."""
 
+import io
 import threading
 import time
 import uuid
+import zipfile
 
 import httpx
 import jwt
@@ -332,3 +334,16 @@ def test_too_many_failed_logins_are_throttled_and_good_ones_are_not(tmp_path, si
         assert web.anybody.post("/auth/token", json=wrong).headers["retry-after"] == "300"
         right = {"username": "ben", "password": PASSWORD}
         assert web.anybody.post("/auth/token", json=right).status_code == 200
+
+
+def test_uploads_may_be_far_larger_than_other_bodies_and_other_bodies_may_not(web, small_zip):
+    with zipfile.ZipFile(io.BytesIO(small_zip)) as archive:
+        files = [(name, archive.read(name)) for name in archive.namelist()]
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in [*files, ("notes.txt", bytes(5 << 20))]:
+            archive.writestr(name, data)
+    assert upload(web.anna, content.getvalue()).status_code == 202
+    assert web.anna.post("/drift", files={"file": ("a.zip", content.getvalue())}).status_code == 200
+    huge = {"username": "x" * (2 << 20), "password": "x"}
+    assert web.anybody.post("/auth/token", json=huge).status_code == 413

@@ -19,7 +19,14 @@ Asked = Request[Any, Access, Any]
 Service = NamedDependency[JobService]
 
 
-@post("/drift", status_code=200, tags=["drift"], responses=problems(413, 507), operation_class=UploadOperation)
+@post(
+    "/drift",
+    status_code=200,
+    tags=["drift"],
+    responses=problems(413, 507),
+    operation_class=UploadOperation,
+    request_max_body_size=None,  # streamed to disk, with a limit of its own
+)
 async def check(request: Asked, service: Service) -> DriftReport:
     """Say how unlike the baseline the photos of a ZIP look; starts no job."""
     form = await receive_form(

@@ -60,7 +60,14 @@ class UploadOperation(Operation):
         )
 
 
-@post("/upload", status_code=202, tags=["jobs"], responses=problems(413, 507), operation_class=UploadOperation)
+@post(
+    "/upload",
+    status_code=202,
+    tags=["jobs"],
+    responses=problems(413, 507),
+    operation_class=UploadOperation,
+    request_max_body_size=None,  # streamed to disk, with a limit of its own
+)
 async def upload(request: Asked, service: Service, metrics: NamedDependency[Metrics]) -> UploadReply:
     """Take a ZIP of photos and queue a job for it.
 
