@@ -1,17 +1,22 @@
 """``reconflow serve``: the web service, its ledger and its cluster in one command."""
 
 import argparse
+import errno
 import logging
 import os
+import socket
+import threading
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from reconflow.errors import ConfigError
+from reconflow.errors import ConfigError, StoreError
 
-_GRACE_S = 3
-"""Open streams are cut after so many seconds of a shutdown."""
+if TYPE_CHECKING:
+    from reconflow.jobs.ledger import Ledger
+    from reconflow.jobs.runner_process import RunnerProcess
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -25,7 +30,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: only this machine)")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen at (default: 8000)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen at (default: 8000; 0: any free one)")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where everything is kept")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="an existing Dask scheduler, such as tcp://head:8786")
     parser.add_argument("--workers", type=int, metavar="N", help="local worker processes (default: one per core)")
@@ -35,43 +40,62 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    import uvicorn
-
     from reconflow.jobs.accounts import AccountBook
     from reconflow.jobs.ledger import Ledger
     from reconflow.jobs.runner_process import RunnerProcess
     from reconflow.jobs.service import JobService
     from reconflow.jobs.settings import load_settings
     from webapp.app import create_app
+    from webapp.server import serve
 
     settings = load_settings(
         os.environ, data_dir=arguments.data_dir, scheduler=arguments.scheduler, workers=arguments.workers
     )
-    if not 0 <= arguments.port < 65536:
-        raise ConfigError(f"--port must be 0 to 65535, got {arguments.port}")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     logging.getLogger("reconflow").setLevel(logging.INFO)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     console = Console()
-    with Ledger.open(settings.ledger_url) as ledger:
+    with (
+        _listening(arguments.host, arguments.port) as listener,
+        Ledger.open(settings.ledger_url, retention_s=settings.retention_s) as ledger,
+    ):
         service, accounts = JobService(settings, ledger), AccountBook(ledger)
         made = accounts.ensure_admin(settings.admin_name, settings.admin_password)
         if made:
             console.print(f"First start: account [bold]{settings.admin_name}[/], password [bold]{made}[/]")
             console.print("It is not shown again.", style="dim")
-        console.print(f"Web service: [bold]http://{arguments.host}:{arguments.port}[/]  (Ctrl-C ends it)")
+        host, port = listener.getsockname()[:2]
+        console.print(f"Web service: [bold]http://{f'[{host}]' if ':' in host else host}:{port}[/]  (Ctrl-C ends it)")
         app = create_app(settings, service=service, accounts=accounts)
-        with RunnerProcess(settings):
-            uvicorn.run(
-                app,
-                host=arguments.host,
-                port=arguments.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=_GRACE_S,
-            )
+        with RunnerProcess(settings) as runner:
+            threading.Thread(target=_tell_dashboard, args=(ledger, runner, console), daemon=True).start()
+            serve(app, listener, on_exit=runner.stop)
     return 0
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    if not 0 <= port < 65536:
+        raise ConfigError(f"--port must be 0 to 65535, got {port}")
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(f"port {port} is taken by another program: choose another with --port") from error
+        raise ConfigError(f"cannot listen at {host}:{port}: {error.strerror}") from error
+
+
+def _tell_dashboard(ledger: "Ledger", runner: "RunnerProcess", console: Console) -> None:
+    """Print where Dask's dashboard is, once the runner's cluster is up."""
+    started = time.time()
+    while not runner.stopping.wait(0.5):
+        try:
+            url = next((r.dashboard_url for r in ledger.runners(seen_since=started) if r.dashboard_url), "")
+        except StoreError:
+            return
+        if url:
+            console.print(f"Dask dashboard: [bold]{url}[/]")
+            return
 
 
 def _epilog() -> str:

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from reconflow.errors import CredentialsError, InputError, ThrottledError
-from reconflow.jobs.database import reading, struct_of, writing
+from reconflow.jobs.database import reading, struct_of, take_lock, writing
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import ApiKey, Role, TokenPair, User
 from reconflow.jobs.tables import api_keys, login_failures, refresh_tokens, revoked_tokens, users
@@ -35,18 +35,22 @@ _INVALID = "Invalid credentials"
 class AccountBook:
     """The accounts in a ledger's database. Every method may be called from any thread."""
 
-    def __init__(self, ledger: Ledger):
+    def __init__(self, ledger: Ledger, *, hasher: PasswordHasher | None = None):
         self._engine = ledger.engine
-        self._hasher = PasswordHasher()
+        self._hasher = hasher or PasswordHasher()
         self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
 
     def ensure_admin(self, name: str, password: str) -> str | None:
         """Make the first administrator unless there is one; return the password where one was generated."""
-        with reading(self._engine) as connection:
-            if connection.execute(select(func.count()).where(users.c.role == "admin")).scalar():
-                return None
         chosen = password or secrets.token_urlsafe(15)
-        self.add_user(name, chosen, "admin")
+        row = self._account(name, chosen, "admin")
+        try:
+            with writing(self._engine) as connection:
+                if connection.execute(select(func.count()).where(users.c.role == "admin")).scalar():
+                    return None
+                connection.execute(insert(users).values(row))
+        except IntegrityError:  # another web process that starts at the same moment was first
+            return None
         return None if password else chosen
 
     def add_user(self, name: str, password: str, role: Role = "user") -> User:
@@ -58,18 +62,13 @@ class AccountBook:
             If the name is taken or empty, or the password too short.
 
         """
-        if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
-            raise InputError("the name must be 1 to 100 printable characters")
-        if len(password) < _SHORTEST_PASSWORD:
-            raise InputError(f"the password must be at least {_SHORTEST_PASSWORD} characters long")
-        user = User(user_id=str(uuid.uuid4()), name=name, role=role, created_at=time.time())
-        row = msgspec.to_builtins(user) | {"password_hash": self._hasher.hash(password)}
+        row = self._account(name, password, role)
         try:
             with writing(self._engine) as connection:
                 connection.execute(insert(users).values(row))
         except IntegrityError as error:
             raise InputError(f"there is an account named {name} already") from error
-        return user
+        return msgspec.convert(row, User)
 
     def user(self, user_id: str) -> User | None:
         """Return an account."""
@@ -96,22 +95,30 @@ class AccountBook:
         """
         if len(name) > _LONGEST_NAME or not name.isprintable():
             raise CredentialsError(_INVALID)
-        subjects = {f"name:{name}": _MOST_FAILURES["name"], f"address:{address}": _MOST_FAILURES["address"]}
-        since = time.time() - _WINDOW_S
+        attempts = self._count_attempt(name, address)
         with reading(self._engine) as connection:
-            for subject, most in subjects.items():
-                if _failures(connection, subject, since) >= most:
-                    raise ThrottledError("Too many failed logins; try again in five minutes")
             row = connection.execute(select(users).where(users.c.name == name)).mappings().one_or_none()
-        right = self._fits(self._nobody if row is None else row["password_hash"], password)
-        if row is None or not right:
-            with writing(self._engine) as connection:
-                connection.execute(delete(login_failures).where(login_failures.c.at < since))
-                connection.execute(insert(login_failures), [{"subject": s, "at": time.time()} for s in subjects])
+        if not self._fits(self._nobody if row is None else row["password_hash"], password) or row is None:
             raise CredentialsError(_INVALID)
         with writing(self._engine) as connection:
-            connection.execute(delete(login_failures).where(login_failures.c.subject == f"name:{name}"))
+            forgiven = or_(login_failures.c.subject == f"name:{name}", login_failures.c.id.in_(attempts))
+            connection.execute(delete(login_failures).where(forgiven))
+            if self._hasher.check_needs_rehash(row["password_hash"]):
+                stronger = update(users).where(users.c.user_id == row["user_id"])
+                connection.execute(stronger.values(password_hash=self._hasher.hash(password)))
         return struct_of(row, User)
+
+    def _count_attempt(self, name: str, address: str) -> list[int]:
+        """Count a login as failed before its password is looked at, so that guesses made at once count too."""
+        subjects = {f"name:{name}": _MOST_FAILURES["name"], f"address:{address}": _MOST_FAILURES["address"]}
+        now = time.time()
+        with writing(self._engine) as connection:
+            take_lock(connection, "logins")
+            connection.execute(delete(login_failures).where(login_failures.c.at < now - _WINDOW_S))
+            if any(_failures(connection, subject) >= most for subject, most in subjects.items()):
+                raise ThrottledError("Too many failed logins; try again in five minutes")
+            added = insert(login_failures).returning(login_failures.c.id)
+            return [connection.execute(added.values(subject=subject, at=now)).scalar_one() for subject in subjects]
 
     def start_session(self, user: User, *, lifetime_s: float) -> TokenPair:
         """Return a first refresh token for a user who has just logged in."""
@@ -144,8 +151,11 @@ class AccountBook:
     def end_session(self, refresh_token: str) -> None:
         """End the session a refresh token belongs to."""
         family = select(refresh_tokens.c.family).where(refresh_tokens.c.hash == _hash(refresh_token)).scalar_subquery()
+        tokens = refresh_tokens.c.family == family
         with writing(self._engine) as connection:
-            connection.execute(delete(refresh_tokens).where(refresh_tokens.c.family == family))
+            # Wait for a trade that is under way, and only then look which tokens there are.
+            connection.execute(select(refresh_tokens.c.hash).where(tokens).with_for_update())
+            connection.execute(delete(refresh_tokens).where(tokens))
 
     def revoke_access(self, jti: str, expires_at: float) -> None:
         """Make an access token worthless before it expires."""
@@ -206,6 +216,14 @@ class AccountBook:
         with writing(self._engine) as connection:
             return connection.execute(mine).rowcount > 0
 
+    def _account(self, name: str, password: str, role: Role) -> dict[str, Any]:
+        if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+            raise InputError("the name must be 1 to 100 printable characters")
+        if len(password) < _SHORTEST_PASSWORD:
+            raise InputError(f"the password must be at least {_SHORTEST_PASSWORD} characters long")
+        user = User(user_id=str(uuid.uuid4()), name=name, role=role, created_at=time.time())
+        return msgspec.to_builtins(user) | {"password_hash": self._hasher.hash(password)}
+
     def _fits(self, stored: str, password: str) -> bool:
         try:
             return self._hasher.verify(stored, password)
@@ -213,9 +231,8 @@ class AccountBook:
             return False
 
 
-def _failures(connection: Connection, subject: str, since: float) -> int:
-    recent = select(func.count()).where(login_failures.c.subject == subject, login_failures.c.at >= since)
-    return int(connection.execute(recent).scalar() or 0)
+def _failures(connection: Connection, subject: str) -> int:
+    return int(connection.execute(select(func.count()).where(login_failures.c.subject == subject)).scalar() or 0)
 
 
 def _issue(connection: Connection, user: User, *, family: str, lifetime_s: float) -> TokenPair:

@@ -18,7 +18,6 @@ from reconflow.errors import ConfigError, StoreError
 
 _T = TypeVar("_T")
 _BUSY_TIMEOUT_MS = 15_000
-_MIGRATION_LOCK = 7_266_302
 
 
 def open_database(url: str) -> Engine:
@@ -75,6 +74,12 @@ def reading(engine: Engine) -> Generator[Connection]:
         yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
+def take_lock(connection: Connection, name: str) -> None:
+    """Let one transaction at a time go on from here, until it ends; in SQLite only one ever writes."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"reconflow.{name}"})
+
+
 @contextmanager
 def _translated() -> Generator[None]:
     try:
@@ -112,8 +117,7 @@ def _upgrade(engine: Engine) -> None:
     config.set_main_option("script_location", str(resources.files("reconflow.jobs") / "migrations").replace("%", "%%"))
     scripts = ScriptDirectory.from_config(config)
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        take_lock(connection, "migrations")
         current = MigrationContext.configure(connection).get_current_revision()
         if current == scripts.get_current_head():
             return

@@ -16,7 +16,9 @@ import logging
 import os
 import shutil
 import socket
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from reconflow.errors import DiskFullError
@@ -25,6 +27,9 @@ from reconflow.store.publish import sweep_partials
 logger = logging.getLogger(__name__)
 
 _DELETED = ".deleted-"
+_UNSETTLED = ".unsettled"
+_UNSETTLED_S = 3600.0
+"""Older marks are of processes that died: between mark and ledger lies little work."""
 
 
 class DataFolder:
@@ -90,6 +95,18 @@ class DataFolder:
         if missing > 0:
             raise DiskFullError(f"{missing / 1e6:,.0f} MB of disk space are missing: delete old jobs, or try later")
 
+    def leave_to_ledger(self, folder: Path) -> None:
+        """Say that a job's folder goes unless the ledger has the job: before the ledger is told of it, or drops it.
+
+        Only folders with this mark are ever removed for not being in the ledger: with the wrong ledger all others stay.
+        """
+        if folder.exists():
+            (folder / _UNSETTLED).touch()
+
+    def settle(self, job_id: str) -> None:
+        """Take the mark away: the ledger has the job."""
+        (self.job(job_id) / _UNSETTLED).unlink(missing_ok=True)
+
     def delete(self, job_id: str) -> None:
         """Remove everything of a job; the name goes first, so that a crash in between leaves no half a job."""
         folder = self.job(job_id)
@@ -98,8 +115,18 @@ class DataFolder:
             folder.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
-    def sweep(self) -> None:
-        """Finish deletions, and remove what processes of this host that died were writing."""
+    def sweep(self, *, is_job: Callable[[str], bool]) -> None:
+        """Finish what processes that died had begun: deletions, uploads and files half-written by this host's.
+
+        ``is_job`` tells whether the ledger has a job.
+        """
+        for mark in self.jobs.glob(f"[!.]*/{_UNSETTLED}"):
+            if time.time() - mark.stat().st_mtime < _UNSETTLED_S:
+                continue
+            if is_job(mark.parent.name):
+                mark.unlink()
+            else:
+                self.delete(mark.parent.name)
         for doomed in self.jobs.glob(f"{_DELETED}*"):
             shutil.rmtree(doomed, ignore_errors=True)
         swept = sweep_partials(self.incoming) + sweep_partials(self.jobs)

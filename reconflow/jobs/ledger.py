@@ -7,12 +7,12 @@ import base64
 import binascii
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Row, Select, and_, case, delete, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Engine, Select, and_, case, delete, func, insert, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from reconflow.errors import InputError, JobStateError
@@ -23,7 +23,6 @@ from reconflow.jobs.tables import events, jobs, runners, turns
 
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Job))
 _COLUMNS = [jobs.c[name] for name in _FIELDS]
-_STAGE_ORDER = case({stage: number for number, stage in enumerate(("queued", *ACTIVE))}, value=jobs.c.stage)
 _MOST = 500
 
 
@@ -38,16 +37,18 @@ class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger:
     """One database. Every method is one transaction and may be called from any thread."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Engine, *, retention_s: float | None = None):
         self.engine = engine
+        self._retention_s = retention_s
 
     @classmethod
-    def open(cls, url: str) -> "Ledger":
+    def open(cls, url: str, *, retention_s: float | None = None) -> "Ledger":
         """Open a database by its SQLAlchemy URL, and bring its schema up to date.
 
-        Raises the errors of :func:`reconflow.jobs.database.open_database`.
+        Jobs that end expire after ``retention_s``, or never. Raises the errors of
+        :func:`reconflow.jobs.database.open_database`.
         """
-        return cls(open_database(url))
+        return cls(open_database(url), retention_s=retention_s)
 
     def close(self) -> None:
         """Close all connections."""
@@ -66,6 +67,7 @@ class Ledger:
     def add_job(self, job: Job, *, idempotency_key: str | None = None) -> tuple[Job, bool]:
         """Store a job and return it with ``True``, or the one its owner stored under the same key with ``False``."""
         row = msgspec.to_builtins(job) | {"idempotency_key": idempotency_key}
+        row |= {"queued_at": job.created_at, "webhook_tries": 0}
         try:
             with writing(self.engine) as connection:
                 connection.execute(insert(jobs).values(row))
@@ -121,7 +123,7 @@ class Ledger:
         with writing(self.engine) as connection:
             job = _locked(connection, job_id)
             if job is not None and job.stage == "queued":
-                _end(connection, job_id, "cancelled", "Cancelled.", error=None, code="cancelled")
+                self._end(connection, job_id, "cancelled", "Cancelled.", code="cancelled")
             elif job is not None and job.stage not in FINISHED:
                 connection.execute(_change(job_id, cancel_requested=True))
         return self.job(job_id)
@@ -141,7 +143,7 @@ class Ledger:
             if job is not None and job.stage in ("failed", "cancelled"):
                 fresh: dict[str, Any] = {} if options is None else {"options": dict(options)}
                 message = "Waiting for a free slot, again."
-                again = _BLANK | {"stage": "queued", "message": message, "attempt": 0, **fresh}
+                again = _BLANK | {"stage": "queued", "queued_at": time.time(), "message": message, **fresh}
                 connection.execute(_change(job_id, **again))
                 _log(connection, job_id, "stage", "queued", 0, message)
         return self.job(job_id)
@@ -189,7 +191,7 @@ class Ledger:
         """Return how many jobs are in each stage, and how long the oldest waits."""
         with reading(self.engine) as connection:
             stages = connection.execute(select(jobs.c.stage, func.count()).group_by(jobs.c.stage)).all()
-            oldest = connection.execute(select(func.min(jobs.c.created_at)).where(jobs.c.stage == "queued")).scalar()
+            oldest = connection.execute(select(func.min(jobs.c.queued_at)).where(jobs.c.stage == "queued")).scalar()
         waited = 0.0 if oldest is None else max(0.0, time.time() - oldest)
         return LedgerCounts(stages={row[0]: row[1] for row in stages}, oldest_queued_s=waited)
 
@@ -199,7 +201,7 @@ class Ledger:
         """Take the job that is next, for ``lease_s`` seconds; ``None`` where none waits.
 
         Jobs that got further go first, so that a crash costs little; then those of whoever has fewest running; then
-        the oldest. What has been tried too often fails here, and what was cancelled meanwhile ends here.
+        those that have waited longest. What has been tried too often fails here, and what was cancelled ends here.
         """
         now = time.time()
         running = (
@@ -213,15 +215,16 @@ class Ledger:
             and_(jobs.c.stage.in_(ACTIVE), or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= now)),
         )
         share = func.coalesce(select(running.c.count).where(running.c.owner_id == jobs.c.owner_id).scalar_subquery(), 0)
-        query = select(*_COLUMNS).where(waiting).order_by(_STAGE_ORDER.desc(), share, jobs.c.created_at, jobs.c.job_id)
+        order = (jobs.c.progress.desc(), share, jobs.c.queued_at, jobs.c.job_id)
+        query = select(*_COLUMNS).where(waiting).order_by(*order)
         with writing(self.engine) as connection:
             while (row := connection.execute(query.limit(1).with_for_update(skip_locked=True)).first()) is not None:
                 job = _job(row)
                 if job.cancel_requested:
-                    _end(connection, job.job_id, "cancelled", "Cancelled.", error=None, code="cancelled")
+                    self._end(connection, job.job_id, "cancelled", "Cancelled.", code="cancelled")
                 elif job.attempt >= MAX_ATTEMPTS:
                     error = f"the service died under this job {job.attempt} times"
-                    _end(connection, job.job_id, "failed", hint("worker_lost"), error=error, code="worker_lost")
+                    self._end(connection, job.job_id, "failed", hint("worker_lost"), error=error, code="worker_lost")
                 else:
                     started = now if job.started_at is None else job.started_at
                     changes = {"stage": "extracting", "progress": max(job.progress, PROGRESS["extracting"])}
@@ -260,14 +263,13 @@ class Ledger:
         error: str | None = None,
         error_code: str | None = None,
         facts: Mapping[str, float | int | None] | None = None,
-        expires_at: float | None = None,
     ) -> bool:
         """End a claimed job; ``facts`` are its numbers. ``False`` where the claim belongs to somebody else."""
         with writing(self.engine) as connection:
             numbers = {name: value for name, value in (facts or {}).items() if value is not None}
-            if not _change_own(connection, job_id, runner, expires_at=expires_at, **numbers):
+            if not _change_own(connection, job_id, runner, lease_until=None, **numbers):
                 return False
-            _end(connection, job_id, stage, message, error=error, code=error_code)
+            self._end(connection, job_id, stage, message, error=error, code=error_code)
             return True
 
     def release(self, job_id: str, runner: str) -> bool:
@@ -313,6 +315,24 @@ class Ledger:
             return False
         return True
 
+    def _end(
+        self,
+        connection: Connection,
+        job_id: str,
+        stage: Stage,
+        message: str,
+        *,
+        error: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        now = time.time()
+        values: dict[str, Any] = {"stage": stage, "progress": PROGRESS[stage], "message": message}
+        values |= {"error": error, "error_code": code, "finished_at": now, "runner": None, "lease_until": None}
+        values["expires_at"] = None if self._retention_s is None else now + self._retention_s
+        told = case((jobs.c.webhook_url.is_(None), None), else_=now)
+        connection.execute(_change(job_id, webhook_due_at=told, webhook_tries=0, **values))
+        _log(connection, job_id, "stage", stage, PROGRESS[stage], message if error is None else f"{error}. {message}")
+
 
 _BLANK: dict[str, Any] = {
     "progress": 0.0,
@@ -321,7 +341,9 @@ _BLANK: dict[str, Any] = {
     "expires_at": None,
     "error": None,
     "error_code": None,
+    "attempt": 0,
     "cancel_requested": False,
+    "webhook_due_at": None,
     "runner": None,
     "lease_until": None,
 }
@@ -331,7 +353,7 @@ def _one(job_id: str) -> Select[Any]:
     return select(*_COLUMNS).where(jobs.c.job_id == job_id)
 
 
-def _job(row: Row[Any]) -> Job:
+def _job(row: Sequence[Any]) -> Job:
     return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Job)
 
 
@@ -347,14 +369,6 @@ def _change(job_id: str, **values: Any) -> Any:
 def _change_own(connection: Connection, job_id: str, owner: str, /, **values: Any) -> bool:
     own = _change(job_id, **values).where(jobs.c.runner == owner, jobs.c.stage.in_(ACTIVE))
     return connection.execute(own).rowcount > 0
-
-
-def _end(
-    connection: Connection, job_id: str, stage: Stage, message: str, *, error: str | None, code: str | None
-) -> None:
-    values = {"stage": stage, "progress": PROGRESS[stage], "message": message, "error": error, "error_code": code}
-    connection.execute(_change(job_id, finished_at=time.time(), runner=None, lease_until=None, **values))
-    _log(connection, job_id, "stage", stage, PROGRESS[stage], message if error is None else f"{error}. {message}")
 
 
 def _log(connection: Connection, job_id: str, kind: str, stage: str, progress: float, message: str) -> None:

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from reconflow.config import config_from_tree
@@ -16,11 +17,13 @@ from reconflow.errors import Cancelled, ClusterError, ReconflowError
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.lease import Lease
 from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.outbox import Outbox
 from reconflow.jobs.publication import publish_result
 from reconflow.jobs.records import Job, RunnerState
+from reconflow.jobs.removal import keep_house
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ErrorCode, error_code, hint
-from reconflow.jobs.webhook import send_webhook
+from reconflow.jobs.webhook import send_due_webhooks
 from reconflow.pipeline.cluster import device_name, open_client, tls
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.run import run
@@ -31,7 +34,7 @@ logger = logging.getLogger(__name__)
 _IDLE_S = 0.5
 _BEAT_S = 4.0
 _SWEEP_S = 600.0
-_DAY_S = 86_400.0
+_POST_S = 1.0
 _FACTS = ("n_images", "n_points", "registration_rate")
 
 
@@ -62,9 +65,12 @@ class Runner:
 
     def serve(self) -> None:
         """Run jobs until :meth:`stop`; a cluster that is lost is opened anew."""
-        self._files.sweep()
-        housekeeper = threading.Thread(target=self._keep_house, name="housekeeper")
-        housekeeper.start()
+        chores = [
+            threading.Thread(target=self._again_and_again, args=chore, daemon=True)
+            for chore in ((self._keep_house, _SWEEP_S), (self._post, _POST_S))
+        ]
+        for chore in chores:
+            chore.start()
         try:
             while not self._stopping.is_set():
                 try:
@@ -74,7 +80,8 @@ class Runner:
                     self._stopping.wait(_BEAT_S)
         finally:
             self.stop()
-            housekeeper.join()
+            for chore in chores:
+                chore.join(timeout=1)  # a webhook's receiver may be slow; what it did not take is sent again
             self._ledger.forget_runner(self._name)
 
     def _serve_on_a_cluster(self) -> None:
@@ -210,7 +217,6 @@ class Runner:
         code: ErrorCode | None = None,
         facts: Insights | None = None,
     ) -> None:
-        days = self._settings.retention_days
         numbers = {name: getattr(facts, name) for name in _FACTS} if facts else {}
         kept = self._ledger.finish(
             job.job_id,
@@ -220,22 +226,23 @@ class Runner:
             error=error,
             error_code=code,
             facts=numbers,
-            expires_at=time.time() + days * _DAY_S if days else None,
         )
-        logger.info("job %s: %s %s", job.job_id, stage, code or "")
-        ended = self._ledger.job(job.job_id)
-        if kept and ended is not None and ended.webhook_url and self._settings.webhook_secret:
-            send_webhook(ended, secret=self._settings.webhook_secret)
+        if kept:
+            logger.info("job %s: %s %s", job.job_id, stage, code or "")
+
+    def _again_and_again(self, chore: Callable[[], None], every_s: float) -> None:
+        while not self._stopping.is_set():
+            try:
+                chore()
+            except (ReconflowError, OSError) as error:
+                logger.warning("a chore failed and is tried again: %s", error)
+            self._stopping.wait(every_s)
+
+    def _post(self) -> None:
+        send_due_webhooks(Outbox(self._ledger), secret=self._settings.webhook_secret)
 
     def _keep_house(self) -> None:
-        while not self._stopping.wait(_SWEEP_S):
-            try:
-                for job in self._ledger.expired(time.time()):
-                    if self._ledger.delete(job.job_id):
-                        self._files.delete(job.job_id)
-                self._files.sweep()
-            except (ReconflowError, OSError) as error:
-                logger.warning("housekeeping failed and is tried again: %s", error)
+        keep_house(ledger=self._ledger, files=self._files)
 
 
 def _why_nothing(found: Insights) -> tuple[ErrorCode, str]:

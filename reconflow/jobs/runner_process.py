@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 _PAUSE_S = 2.0
 """Between the death of a runner and the next one."""
-_GRACE_S = 8.0
+_GRACE_S = 3.0
+"""To give its jobs back; killed after it, its jobs wait until their leases run out."""
 _NICENESS = 10
 """Of the runner and its workers: jobs take hours, answers milliseconds, and both share the cores."""
 
@@ -37,8 +38,8 @@ class RunnerProcess:
 
     def __init__(self, settings: ServiceSettings):
         self._job = msgspec.json.encode(settings, enc_hook=str)
-        self._stopping = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
+        self.stopping = threading.Event()
+        """Set once the runner is to end."""
         self._thread = threading.Thread(target=self._keep, name="runner-keeper")
 
     def __enter__(self) -> "RunnerProcess":
@@ -48,18 +49,18 @@ class RunnerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stopping.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
+        self.stop()
         self._thread.join()
 
+    def stop(self) -> None:
+        """Begin to end the runner; leaving the context waits for it."""
+        self.stopping.set()
+
     def _keep(self) -> None:
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             with subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE) as process:
-                self._process = process
                 self._watch(process)
-            if not self._stopping.wait(_PAUSE_S):
+            if not self.stopping.wait(_PAUSE_S):
                 logger.error("the runner ended with exit code %s; starting another", process.returncode)
 
     def _watch(self, process: "subprocess.Popen[bytes]") -> None:
@@ -68,7 +69,7 @@ class RunnerProcess:
             process.stdin.write(len(self._job).to_bytes(8, "big") + self._job)
             process.stdin.flush()
             while process.poll() is None:
-                if self._stopping.wait(0.2):
+                if self.stopping.wait(0.2):
                     process.terminate()
                     process.wait(timeout=_GRACE_S)
         except BrokenPipeError:
@@ -87,7 +88,7 @@ def main() -> int:
 
     logging.getLogger("distributed").setLevel(logging.WARNING)  # importing it set INFO
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    with Ledger.open(settings.ledger_url) as ledger:
+    with Ledger.open(settings.ledger_url, retention_s=settings.retention_s) as ledger:
         runner = Runner(settings, ledger, name)
         signal.signal(signal.SIGTERM, lambda *_: runner.stop())
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal: the parent decides

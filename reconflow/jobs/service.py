@@ -29,6 +29,7 @@ from reconflow.jobs import intake, retrain
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import Job, JobEvent, JobPage, User
+from reconflow.jobs.removal import remove_job
 from reconflow.jobs.results import ClusterEntry, JobResult
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ACTIVE, FINISHED, may_cancel, may_retry
@@ -145,6 +146,7 @@ class JobService:
                 max_megapixels=config.ingest.max_megapixels,
             )
             upload.rename(partial / "upload.zip")
+            self.files.leave_to_ledger(partial)
         job = Job(
             job_id=job_id,
             owner_id=owner.user_id,
@@ -160,7 +162,9 @@ class JobService:
         stored, fresh = self.ledger.add_job(job, idempotency_key=idempotency_key)
         if not fresh:
             self.files.delete(job_id)
-        elif self.settings.retrain_on_high_drift and seen.drift.severity == "high":
+            return stored
+        self.files.settle(job_id)
+        if self.settings.retrain_on_high_drift and seen.drift.severity == "high":
             self._retrain_if_due()
         return stored
 
@@ -204,8 +208,7 @@ class JobService:
     def delete(self, user: User, job_id: str) -> None:
         """Remove a job that does not run, with its files. Features other jobs may share stay."""
         self.job(user, job_id)
-        self.ledger.delete(job_id)
-        self.files.delete(job_id)
+        remove_job(job_id, ledger=self.ledger, files=self.files)
 
     def events(self, user: User, job_id: str, *, after_id: int = 0, limit: int = 500) -> list[JobEvent]:
         """Return the job's log after an event."""

@@ -76,6 +76,11 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.database_url or f"sqlite:///{self.data_dir / 'reconflow.db'}"
 
     @property
+    def retention_s(self) -> float | None:
+        """How long finished jobs are kept; ``None``: for ever."""
+        return self.retention_days * 86_400.0 or None
+
+    @property
     def baseline_path(self) -> Path:
         """Where the drift baseline is."""
         return Path(self.drift_baseline) if self.drift_baseline else self.data_dir / "drift-baseline.json"

@@ -37,6 +37,7 @@ jobs = Table(
     Column("progress", Double, nullable=False),
     Column("message", Text, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("queued_at", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("expires_at", Double),
@@ -50,14 +51,17 @@ jobs = Table(
     Column("attempt", Integer, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
     Column("webhook_url", Text),
+    Column("webhook_due_at", Double),
+    Column("webhook_tries", Integer, nullable=False),
     Column("idempotency_key", Text),
     Column("runner", Text),
     Column("lease_until", Double),
     UniqueConstraint("owner_id", "idempotency_key"),
     Index(None, "created_at", "job_id"),
     Index(None, "owner_id", "created_at", "job_id"),
-    Index(None, "stage", "created_at"),
+    Index(None, "stage", "queued_at"),
     Index(None, "finished_at"),
+    Index(None, "webhook_due_at"),
 )
 
 events = Table(

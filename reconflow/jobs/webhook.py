@@ -7,13 +7,15 @@ import time
 
 import msgspec
 
+from reconflow.jobs.outbox import Outbox
 from reconflow.jobs.records import Job
 
 logger = logging.getLogger(__name__)
 
-_TIMEOUT_S = 10
-_PAUSES_S = (1, 5)
-"""Before the second and the third try."""
+_TIMEOUT_S = 10.0
+_HOLD_S = 60.0
+_PAUSES_S = (1.0, 5.0, 60.0, 600.0, 3600.0)
+"""Before the second try, the third, and so on."""
 
 
 def sign(body: bytes, *, secret: str, timestamp: int) -> str:
@@ -26,8 +28,22 @@ def sign(body: bytes, *, secret: str, timestamp: int) -> str:
     return f"t={timestamp},v1={signature}"
 
 
-def send_webhook(job: Job, *, secret: str) -> bool:
-    """Send the job's end to its webhook address, three times at most; return whether it was taken."""
+def send_due_webhooks(outbox: Outbox, *, secret: str) -> None:
+    """Send every webhook that is due, each once; one that is not taken is due again later, five times at most.
+
+    Without a secret none is sent.
+    """
+    while (letter := outbox.take(hold_s=_HOLD_S)) is not None:
+        if not secret or _send(letter.job, secret=secret):
+            outbox.done(letter)
+        elif letter.tries < len(_PAUSES_S):
+            outbox.done(letter, again_in_s=_PAUSES_S[letter.tries])
+        else:
+            logger.warning("job %s: the webhook is given up", letter.job.job_id)
+            outbox.done(letter)
+
+
+def _send(job: Job, *, secret: str) -> bool:
     import httpx
 
     body = msgspec.json.encode(
@@ -41,17 +57,15 @@ def send_webhook(job: Job, *, secret: str) -> bool:
             "finished_at": job.finished_at,
         }
     )
-    for pause in (*_PAUSES_S, 0):
-        headers = {
-            "Content-Type": "application/json",
-            "X-Reconflow-Signature": sign(body, secret=secret, timestamp=int(time.time())),
-        }
-        try:
-            answer = httpx.post(str(job.webhook_url), content=body, headers=headers, timeout=_TIMEOUT_S)
-            if answer.is_success:
-                return True
-            logger.warning("job %s: the webhook answered %d", job.job_id, answer.status_code)
-        except httpx.HTTPError as error:
-            logger.warning("job %s: the webhook cannot be reached: %s", job.job_id, error)
-        time.sleep(pause)
-    return False
+    headers = {
+        "Content-Type": "application/json",
+        "X-Reconflow-Signature": sign(body, secret=secret, timestamp=int(time.time())),
+    }
+    try:
+        answer = httpx.post(str(job.webhook_url), content=body, headers=headers, timeout=_TIMEOUT_S)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        logger.warning("job %s: the webhook cannot be reached: %s", job.job_id, error)
+        return False
+    if not answer.is_success:
+        logger.warning("job %s: the webhook answered %d", job.job_id, answer.status_code)
+    return answer.is_success

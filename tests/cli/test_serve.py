@@ -1,12 +1,9 @@
 """``reconflow serve`` as a person starts it, kills it and starts it again."""
 
 import contextlib
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 
@@ -24,71 +21,19 @@ SETTINGS = {
 }
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-class Serving:
-    """A service in a process of its own, with its output read along."""
-
-    def __init__(self, data_dir, **settings):
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "reconflow.cli", "serve", "--port", str(port), "--data-dir", str(data_dir)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RECONFLOW_")}
-        self.process = subprocess.Popen(
-            [*command, "--workers", "2"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment | settings,
-        )
-        self.said = ""
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.said += line
-
-    def wait_until_up(self, path="/health", timeout_s=90):
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline and self.process.poll() is None:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(self.url + path).status_code == 200:
-                    return
-            time.sleep(0.1)
-        raise AssertionError(f"not up: {self.said}")
-
-    def end(self, number=signal.SIGTERM, timeout_s=30):
-        started = time.monotonic()
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        self.process.wait(timeout=timeout_s)
-        self._reader.join(timeout=timeout_s)
-        self.process.stdout.close()
-        return time.monotonic() - started
-
-
-@pytest.fixture
-def serve(tmp_path):
-    running = []
-
-    def start(**settings):
-        running.append(Serving(tmp_path / "data", **settings))
-        return running[-1]
-
-    yield start
-    for each in running:
-        each.end(signal.SIGKILL)
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     return make_sample(
         tmp_path_factory.mktemp("photos"), scenes=("courtyard",), photos_per_scene=6, strays=0, size=(640, 480)
     ).images
+
+
+def wait_for(serving, words, timeout_s=60):
+    deadline = time.monotonic() + timeout_s
+    while words not in serving.said:
+        assert time.monotonic() < deadline, serving.said
+        time.sleep(0.05)
+    return serving.said
 
 
 def test_the_first_start_tells_a_password_once_and_a_second_start_does_not(serve):
@@ -97,7 +42,9 @@ def test_the_first_start_tells_a_password_once_and_a_second_start_does_not(serve
     password = re.search(r"password (\S+)", first.said).group(1)
     login = {"username": "admin", "password": password}
     assert httpx.post(f"{first.url}/auth/token", json=login).status_code == 200
+    assert re.search(r"Dask dashboard: http://127.0.0.1:\d+/status", wait_for(first, "Dask dashboard"))
     first.end()
+    assert first.process.returncode == 0
     second = serve()
     second.wait_until_up()
     assert httpx.post(f"{second.url}/auth/token", json=login).status_code == 200
@@ -121,9 +68,19 @@ def test_wrong_settings_are_refused_with_a_sentence(serve, settings, words):
     assert "Traceback" not in serving.said
 
 
+def test_a_port_that_is_taken_is_refused_with_a_sentence(serve):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        serving = serve("--port", str(port))
+        assert serving.process.wait(timeout=60) == 2
+        serving.end()
+    assert f"port {port} is taken" in serving.said
+    assert "Traceback" not in serving.said
+
+
 @pytest.mark.slow
 def test_a_job_outlives_the_web_process_that_took_it(serve, photos):
-    first = serve(**SETTINGS)
+    first = serve("--workers", "2", **SETTINGS)
     first.wait_until_up()
     with rf.Client(first.url, username="admin", password="correct horse") as client:
         job_id = client.upload(photos, options=SMALL)
@@ -132,7 +89,7 @@ def test_a_job_outlives_the_web_process_that_took_it(serve, photos):
             assert time.monotonic() < deadline, first.said
             time.sleep(0.05)
     first.end(signal.SIGKILL)
-    second = serve(**SETTINGS)
+    second = serve("--workers", "2", **SETTINGS)
     second.wait_until_up("/ready")
     with rf.Client(second.url, username="admin", password="correct horse") as client:
         job = client.wait(job_id, progress=False, timeout_s=120)
@@ -141,7 +98,7 @@ def test_a_job_outlives_the_web_process_that_took_it(serve, photos):
 
 @pytest.mark.slow
 def test_it_ends_within_seconds_though_somebody_listens(serve, photos):
-    serving = serve(**SETTINGS)
+    serving = serve("--workers", "2", **SETTINGS)
     serving.wait_until_up("/ready")
     with rf.Client(serving.url, username="admin", password="correct horse") as client:
         job_id = client.upload(photos, options={"extract": {"max_keypoints": 20_000, "long_edge_px": 3000}})
@@ -161,4 +118,5 @@ def test_it_ends_within_seconds_though_somebody_listens(serve, photos):
         assert heard.wait(30)
         took = serving.end()
         listener.join(timeout=10)
-    assert took < 12
+    assert took < 5
+    assert serving.process.returncode == 0

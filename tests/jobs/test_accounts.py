@@ -1,16 +1,23 @@
+import threading
 import time
+from functools import partial
 
 import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import select
 
 from reconflow.errors import CredentialsError, InputError, ThrottledError
 from reconflow.jobs.accounts import AccountBook
+from reconflow.jobs.tables import api_keys, refresh_tokens, users
 
 PASSWORD = "correct horse"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""As the real one, but a thousand times faster: these tests log in a hundred times."""
 
 
 @pytest.fixture
 def accounts(ledger):
-    return AccountBook(ledger)
+    return AccountBook(ledger, hasher=CHEAP)
 
 
 def test_the_first_administrator_gets_a_password_once(accounts):
@@ -42,10 +49,6 @@ def test_a_name_is_taken_once(accounts):
 
 
 def test_passwords_and_tokens_are_nowhere_in_the_database(accounts, ledger):
-    from sqlalchemy import select
-
-    from reconflow.jobs.tables import api_keys, refresh_tokens, users
-
     user = accounts.add_user("anna", PASSWORD)
     token = accounts.start_session(user, lifetime_s=60).refresh_token
     _, key = accounts.create_api_key(user.user_id, "k")
@@ -117,3 +120,57 @@ def test_a_key_is_its_users_until_it_is_deleted(accounts):
     assert accounts.delete_api_key(anna.user_id, record.key_id)
     with pytest.raises(CredentialsError):
         accounts.user_of_api_key(key)
+
+
+def at_once(*actions):
+    """Call each in a thread, started together; return what came back or was raised."""
+    barrier, found = threading.Barrier(len(actions)), []
+
+    def run(action):
+        barrier.wait()
+        try:
+            found.append(action())
+        except (CredentialsError, ThrottledError) as error:
+            found.append(type(error))
+
+    threads = [threading.Thread(target=run, args=(action,)) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def test_guesses_made_at_once_do_not_outrun_the_throttle(ledger):
+    slow = AccountBook(ledger, hasher=PasswordHasher(time_cost=3, memory_cost=8192, parallelism=1))
+    slow.add_user("anna", PASSWORD)
+    found = at_once(*[lambda: slow.check_password("anna", "guess", address="a")] * 24)
+    assert (found.count(CredentialsError), found.count(ThrottledError)) == (10, 14)
+
+
+def test_web_processes_that_start_at_once_make_one_administrator(ledger):
+    made = at_once(*[lambda: AccountBook(ledger, hasher=CHEAP).ensure_admin("admin", "")] * 4)
+    [password] = [each for each in made if each]
+    accounts = AccountBook(ledger, hasher=CHEAP)
+    assert [user.name for user in accounts.users()] == ["admin"]
+    assert accounts.check_password("admin", password, address="a").role == "admin"
+
+
+def test_a_login_renews_a_hash_made_with_weaker_settings(ledger):
+    AccountBook(ledger, hasher=CHEAP).add_user("anna", PASSWORD)
+    stronger = AccountBook(ledger, hasher=PasswordHasher(time_cost=2, memory_cost=64, parallelism=1))
+    stronger.check_password("anna", PASSWORD, address="a")
+    with ledger.engine.connect() as connection:
+        assert "m=64,t=2" in connection.execute(select(users.c.password_hash)).scalar_one()
+    assert stronger.check_password("anna", PASSWORD, address="a").name == "anna"
+
+
+def test_a_session_that_ends_while_it_is_renewed_is_over(accounts):
+    user = accounts.add_user("anna", PASSWORD)
+    for _ in range(10):
+        token = accounts.start_session(user, lifetime_s=60).refresh_token
+        found = at_once(partial(accounts.rotate, token, lifetime_s=60), partial(accounts.end_session, token))
+        [renewed] = [each for each in found if each is not None]
+        if renewed is not CredentialsError:
+            with pytest.raises(CredentialsError):
+                accounts.rotate(renewed.refresh_token, lifetime_s=60)

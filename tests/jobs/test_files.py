@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import uuid
@@ -33,7 +34,7 @@ def test_a_deletion_cut_short_is_finished_by_the_next_sweep(files):
     job = str(uuid.uuid4())
     files.run(job).mkdir(parents=True)
     files.job(job).rename(files.jobs / f".deleted-{job}")
-    files.sweep()
+    files.sweep(is_job=lambda job_id: True)
     assert list(files.jobs.iterdir()) == []
 
 
@@ -46,7 +47,7 @@ def test_uploads_of_dead_processes_are_swept_and_those_of_living_ones_stay(files
     )
     subprocess.run([sys.executable, "-c", script, str(files.path)], check=True)
     assert len(list(files.incoming.iterdir())) == 2
-    files.sweep()
+    files.sweep(is_job=lambda job_id: True)
     assert list(files.incoming.iterdir()) == [mine]
 
 
@@ -54,3 +55,18 @@ def test_space_is_asked_for_before_it_is_used(files):
     files.require_space(0)
     with pytest.raises(DiskFullError, match="MB of disk space are missing"):
         files.require_space(files.free_bytes() + 1)
+
+
+def test_only_folders_marked_as_unsettled_go_when_the_ledger_has_no_such_job(files):
+    kept, unmarked, gone, fresh = (str(uuid.uuid4()) for _ in range(4))
+    for job in (kept, unmarked, gone, fresh):
+        files.run(job).mkdir(parents=True)
+    for job in (kept, gone, fresh):
+        files.leave_to_ledger(files.job(job))
+    for job in (kept, gone):
+        os.utime(files.job(job) / ".unsettled", (0, 0))
+    files.sweep(is_job=lambda job_id: job_id == kept)
+    assert {path.name for path in files.jobs.iterdir()} == {kept, unmarked, fresh}
+    files.settle(fresh)
+    assert [path.name for path in files.job(fresh).iterdir()] == ["run"]
+    assert [path.name for path in files.job(kept).iterdir()] == ["run"]

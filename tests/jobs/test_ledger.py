@@ -12,8 +12,9 @@ from sqlalchemy import text
 from reconflow.core.drift import DriftReport
 from reconflow.errors import ConfigError, InputError, JobStateError, StoreError
 from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.outbox import Outbox
 from reconflow.jobs.records import Job, RunnerState
-from reconflow.jobs.states import MAX_ATTEMPTS
+from reconflow.jobs.states import FINISHED, MAX_ATTEMPTS
 from reconflow.jobs.tables import metadata
 
 
@@ -45,6 +46,29 @@ def test_opening_again_changes_nothing_and_a_newer_schema_is_refused(database_ur
             connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match="newer reconflow"):
         Ledger.open(database_url)
+
+
+def test_a_ledger_of_the_first_schema_keeps_its_jobs(database_url):
+    with Ledger.open(database_url) as ledger:
+        job = new(at=5.0)
+        ledger.add_job(job)
+        with ledger.engine.begin() as connection:
+            _downgrade(connection)
+    with Ledger.open(database_url) as ledger:
+        assert ledger.job(job.job_id) == job
+        assert ledger.counts().oldest_queued_s > 1e9
+        with ledger.engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def _downgrade(connection):
+    """Take away what the second migration added."""
+    for name in ("ix_jobs_stage_queued_at", "ix_jobs_webhook_due_at"):
+        connection.execute(text(f"DROP INDEX {name}"))
+    for name in ("queued_at", "webhook_due_at", "webhook_tries"):
+        connection.execute(text(f"ALTER TABLE jobs DROP COLUMN {name}"))
+    connection.execute(text("CREATE INDEX ix_jobs_stage_created_at ON jobs (stage, created_at)"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 
 
 @pytest.mark.parametrize("url", ["nonsense", "oracle+none://x", "postgresql+psycopg://127.0.0.1:9/none"])
@@ -125,6 +149,60 @@ def test_jobs_that_got_further_go_first_then_who_has_fewest_then_the_oldest(ledg
     assert order == [started.job_id, waiting[2].job_id, waiting[0].job_id, waiting[1].job_id]
 
 
+def test_a_job_given_back_goes_on_before_others_begin(ledger):
+    begun, fresh = new(at=2.0), new(at=1.0)
+    ledger.add_job(begun)
+    ledger.claim("r", lease_s=60)
+    ledger.advance(begun.job_id, "r", stage="triangulating", progress=75, message="m")
+    ledger.add_job(fresh)
+    ledger.release(begun.job_id, "r")
+    assert [ledger.claim("r", lease_s=60).job_id for _ in range(2)] == [begun.job_id, fresh.job_id]
+
+
+def test_a_retried_job_waits_from_now_on_and_at_the_end(ledger):
+    old, other = new(at=1.0), new(at=time.time() - 50)
+    for job in (old, other):
+        ledger.add_job(job)
+    assert ledger.counts().oldest_queued_s > 1e9
+    ledger.request_cancel(old.job_id)
+    ledger.retry(old.job_id)
+    assert 50 <= ledger.counts().oldest_queued_s < 100
+    assert ledger.claim("r", lease_s=60).job_id == other.job_id
+
+
+@pytest.mark.parametrize("end", ["cancelled while queued", "cancelled while lost", "lost", "done"])
+def test_however_a_job_ends_it_expires_and_its_webhook_is_due(database_url, end):
+    with Ledger.open(database_url, retention_s=100) as ledger:
+        job = new(webhook_url="http://127.0.0.1:9/")
+        ledger.add_job(job)
+        if end == "done":
+            ledger.claim("r", lease_s=60)
+            ledger.finish(job.job_id, "r", stage="success", message="done")
+        for _ in range({"cancelled while lost": 1, "lost": MAX_ATTEMPTS}.get(end, 0)):
+            ledger.claim("r", lease_s=-1)
+        if end.startswith("cancelled"):
+            ledger.request_cancel(job.job_id)
+        assert ledger.claim("r", lease_s=60) is None
+        ended = ledger.job(job.job_id)
+        assert ended.stage in FINISHED
+        assert ended.expires_at == pytest.approx(ended.finished_at + 100)
+        outbox = Outbox(ledger)
+        letter = outbox.take(hold_s=60)
+        assert (letter.job, letter.tries) == (ended, 0)
+        assert outbox.take(hold_s=60) is None
+        outbox.done(letter, again_in_s=-1)
+        assert outbox.take(hold_s=60).tries == 1
+        outbox.done(letter)
+        assert outbox.take(hold_s=60) is None
+
+
+def test_a_job_without_a_webhook_has_none_to_send(ledger):
+    job = new()
+    ledger.add_job(job)
+    ledger.request_cancel(job.job_id)
+    assert Outbox(ledger).take(hold_s=60) is None
+
+
 def test_progress_never_goes_back_though_stages_do(ledger):
     job = new()
     ledger.add_job(job)
@@ -199,14 +277,19 @@ def test_the_log_is_read_on_from_any_event(ledger):
     assert ledger.events(job.job_id, limit=2) == events[:2]
 
 
-def test_expired_jobs_and_those_that_ended_since_are_found(ledger):
+def test_expired_jobs_and_those_that_ended_since_are_found(database_url):
+    with Ledger.open(database_url, retention_s=100) as ledger:
+        _look_for_expired(ledger)
+
+
+def _look_for_expired(ledger):
     job = new()
     ledger.add_job(job)
     ledger.claim("r", lease_s=60)
     before = time.time()
-    ledger.finish(job.job_id, "r", stage="success", message="done", expires_at=before + 100)
-    assert ledger.expired(before) == []
-    assert [found.job_id for found in ledger.expired(before + 101)] == [job.job_id]
+    ledger.finish(job.job_id, "r", stage="success", message="done")
+    assert ledger.expired(before + 99) == []
+    assert [found.job_id for found in ledger.expired(time.time() + 100)] == [job.job_id]
     assert [found.job_id for found in ledger.finished_after(before)] == [job.job_id]
     assert ledger.finished_after(ledger.latest_finish()) == []
     assert ledger.counts().stages == {"success": 1}
@@ -262,7 +345,14 @@ def test_ten_thousand_jobs_are_listed_quickly(ledger):
         "options": {},
         "drift": {},
     }
-    rest = {"attempt": 1, "cancel_requested": False, "scene_name": "s", "dataset_name": "d"}
+    rest = {
+        "attempt": 1,
+        "cancel_requested": False,
+        "webhook_tries": 0,
+        "queued_at": 1.0,
+        "scene_name": "s",
+        "dataset_name": "d",
+    }
     rows = [
         blank | rest | {"job_id": str(uuid.uuid4()), "owner_id": f"u{i % 7}", "created_at": float(i)}
         for i in range(10_000)

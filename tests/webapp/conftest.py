@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from argon2 import PasswordHasher
 from PIL import Image
 
 from reconflow.jobs.accounts import AccountBook
@@ -19,6 +20,7 @@ from reconflow.jobs.settings import load_settings
 from webapp.app import create_app
 
 PASSWORD = "correct horse"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 SECRET = "a secret of thirty-two bytes or more"
 
 
@@ -49,7 +51,7 @@ def site(data_dir, **options):
     fixed = {"jwt_secret": SECRET, "min_free_bytes": 1 << 20, "workers": 2, "lease_s": 3}
     settings = load_settings({}, data_dir=data_dir, **(fixed | options))
     with Ledger.open(settings.ledger_url) as ledger, contextlib.ExitStack() as stack:
-        service, accounts = JobService(settings, ledger), AccountBook(ledger)
+        service, accounts = JobService(settings, ledger), AccountBook(ledger, hasher=CHEAP)
         accounts.ensure_admin("admin", PASSWORD)
         for name in ("anna", "ben"):
             accounts.add_user(name, PASSWORD)

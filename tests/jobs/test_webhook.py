@@ -1,0 +1,89 @@
+"""Webhooks, sent to a real listener that misbehaves."""
+
+import hashlib
+import hmac
+import json
+import threading
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from reconflow.core.drift import DriftReport
+from reconflow.jobs.outbox import Outbox
+from reconflow.jobs.records import Job
+from reconflow.jobs.webhook import send_due_webhooks
+
+
+class Listener(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.heard.append((self.headers["X-Reconflow-Signature"], body))
+        self.send_response(self.server.answers.pop(0) if self.server.answers else 204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def listener():
+    with HTTPServer(("127.0.0.1", 0), Listener) as server:
+        server.heard, server.answers = [], []
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def ended(ledger, listener):
+    job = Job(
+        job_id=str(uuid.uuid4()),
+        owner_id="anna",
+        dataset_name="d",
+        scene_name="s",
+        created_at=time.time(),
+        options={},
+        drift=DriftReport(),
+        webhook_url=f"http://127.0.0.1:{listener.server_port}/hook",
+    )
+    ledger.add_job(job)
+    return ledger.request_cancel(job.job_id)
+
+
+def test_the_end_of_a_job_is_told_once_and_signed(ledger, listener, ended):
+    for _ in range(2):
+        send_due_webhooks(Outbox(ledger), secret="shared")
+    [(signature, body)] = listener.heard
+    stamp, told = (part.split("=")[1] for part in signature.split(","))
+    assert told == hmac.new(b"shared", f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    assert abs(int(stamp) - time.time()) < 60
+    said = json.loads(body)
+    assert (said["job_id"], said["stage"], said["error_code"]) == (ended.job_id, "cancelled", "cancelled")
+
+
+def test_a_webhook_that_is_not_taken_is_sent_again(ledger, listener, ended):
+    listener.answers = [500, 503]
+    outbox = Outbox(ledger)
+    send_due_webhooks(outbox, secret="shared")
+    assert len(listener.heard) == 1
+    for _ in range(2):  # as if the time had come
+        outbox.done(outbox_letter(outbox, ledger, ended), again_in_s=-1)
+        send_due_webhooks(outbox, secret="shared")
+    assert len(listener.heard) == 3
+    assert outbox.take(hold_s=1) is None
+
+
+def outbox_letter(outbox, ledger, job):
+    from reconflow.jobs.outbox import Letter
+
+    return Letter(job=ledger.job(job.job_id), tries=0)
+
+
+def test_without_a_secret_nothing_is_sent(ledger, listener, ended):
+    send_due_webhooks(Outbox(ledger), secret="")
+    assert listener.heard == []
+    assert Outbox(ledger).take(hold_s=1) is None

@@ -1,0 +1,36 @@
+"""The web server around the application."""
+
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from litestar.types import ASGIApp
+
+_GRACE_S = 1
+"""Open streams are cut after so many seconds of a shutdown; who listens comes back with ``Last-Event-ID``."""
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]):
+        super().__init__(config)
+        self._on_exit = on_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not uvicorn's own: it raises the signal again in the end, and nobody would wait for the runner.
+        self._on_exit()
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def serve(app: ASGIApp, listener: socket.socket, *, on_exit: Callable[[], None]) -> None:
+    """Serve until a signal; ``on_exit`` is called at that moment, from the signal's handler, before streams are cut."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    _Server(config, on_exit).run(sockets=[listener])
