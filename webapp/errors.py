@@ -23,6 +23,7 @@ STATUS: dict[type[ReconflowError], int] = {
     errors.ThrottledError: 429,
     errors.RetrainError: 502,
     errors.NotReadyError: 503,
+    errors.StoreError: 503,
     errors.DiskFullError: 507,
     errors.InputError: 400,
     errors.ConfigError: 400,
@@ -43,11 +44,14 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def problems(*codes: int) -> dict[int, ResponseSpec]:
     """Return the errors of a route for OpenAPI; those that any route may answer with are added."""
-    every = {400: "The request cannot be understood", 401: "No valid token", 429: "Too many requests"}
+    every = {
+        400: "The request cannot be understood", 401: "No valid token", 429: "Too many requests",
+        503: "No worker is up, or the ledger does not answer", 507: "Not enough disk space",
+    }  # fmt: skip
     words = {
         403: "Not with this role", 404: "There is no such thing", 405: "Not with this method",
         409: "Not in this stage of the job", 413: "Over a limit on uploads", 416: "No such range",
-        502: "Airflow is unreachable or refuses", 503: "No worker is up", 507: "Not enough disk space",
+        502: "Airflow is unreachable or refuses",
     }  # fmt: skip
     told = every | {code: words.get(code, "") for code in codes if code not in every}
     return {code: ResponseSpec(Problem, description=text, generate_examples=False) for code, text in told.items()}

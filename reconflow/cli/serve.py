@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from reconflow.errors import ConfigError, StoreError
+from reconflow.errors import ConfigError, ReconflowError
 
 if TYPE_CHECKING:
     from reconflow.jobs.ledger import Ledger
@@ -91,7 +91,7 @@ def _tell_dashboard(ledger: "Ledger", runner: "RunnerProcess", console: Console)
     while not runner.stopping.wait(0.5):
         try:
             url = next((r.dashboard_url for r in ledger.runners(seen_since=started) if r.dashboard_url), "")
-        except StoreError:
+        except ReconflowError:
             return
         if url:
             console.print(f"Dask dashboard: [bold]{url}[/]")

@@ -12,11 +12,20 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, RowMapping, create_engine, event, text
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
-from reconflow.errors import ConfigError, StoreError
+from reconflow.errors import ConfigError, DiskFullError, StoreError
 
 _T = TypeVar("_T")
+_NO_ROOM = ("database or disk is full", "No space left on device")
+"""What SQLite and PostgreSQL say."""
 _BUSY_TIMEOUT_MS = 15_000
 
 
@@ -56,6 +65,8 @@ def writing(engine: Engine) -> Generator[Connection]:
 
     Raises
     ------
+    DiskFullError
+        If there is no room to write.
     StoreError
         If the database does not answer, or refuses. A row that is there already stays an ``IntegrityError``.
 
@@ -87,6 +98,8 @@ def _translated() -> Generator[None]:
     except IntegrityError:
         raise
     except SQLAlchemyError as error:
+        if isinstance(error, DBAPIError) and any(words in str(error.orig) for words in _NO_ROOM):
+            raise DiskFullError("the ledger's disk is full: delete old jobs, or try later") from error
         raise StoreError(f"the ledger does not answer: {type(error).__name__}") from error
 
 
