@@ -19,8 +19,12 @@
         ├── ForbiddenError       not with this role                                      (HTTP 403)
         ├── JobNotFoundError     no such job, or somebody else's                         (HTTP 404)
         ├── JobStateError        not in this stage of the job                            (HTTP 409)
+        ├── OffsetError          a piece of an upload does not follow what has come       (HTTP 409)
+        ├── UploadEndedError     the upload was refused, has expired or became a job     (HTTP 410)
         ├── TooLargeError        over a limit on uploads                                 (HTTP 413)
-        ├── ThrottledError       too many failed logins                                  (HTTP 429)
+        ├── UploadBusyError      another piece of the upload is on its way               (HTTP 423)
+        ├── ThrottledError       too many failed logins, or unfinished uploads           (HTTP 429)
+        ├── ChecksumError        a piece does not match its checksum                     (HTTP 460)
         ├── RetrainError         Airflow is unreachable or refuses                       (HTTP 502)
         ├── NotReadyError        no worker is up                                         (HTTP 503)
         └── DiskFullError        no room for it                                          (HTTP 507)
@@ -124,12 +128,28 @@ class JobStateError(ServiceError):
     """The job is in a stage that does not allow this."""
 
 
+class OffsetError(ServiceError):
+    """A piece of an upload does not follow the bytes that have come."""
+
+
+class UploadEndedError(ServiceError):
+    """The upload was refused, has expired, or became a job."""
+
+
+class UploadBusyError(ServiceError):
+    """Another piece of the upload is on its way."""
+
+
+class ChecksumError(ServiceError):
+    """A piece of an upload does not match its checksum."""
+
+
 class TooLargeError(ServiceError):
     """An upload is over a limit."""
 
 
 class ThrottledError(ServiceError):
-    """Too many failed logins; the message says when to try again."""
+    """Too many failed logins, or unfinished uploads; the message says what to do."""
 
 
 class RetrainError(ServiceError):

@@ -18,12 +18,13 @@ from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.service import JobService
 from reconflow.jobs.settings import ServiceSettings, jwt_secret
 from webapp.controllers import accounts as account_routes
-from webapp.controllers import downloads, drift, health, jobs
+from webapp.controllers import downloads, drift, health, jobs, uploads
 from webapp.errors import http_error, internal_error, library_error
 from webapp.guards import PUBLIC, BearerAuthentication
 from webapp.headers import add_security_headers
 from webapp.heads import answering_head
 from webapp.metrics import Metrics
+from webapp.tus import honouring_method_override
 
 _LONGEST_BODY = 1 << 20
 """Of JSON bodies; uploads are streamed and have a limit of their own."""
@@ -35,6 +36,7 @@ _ROUTES: list[Any] = [
     account_routes.list_users, account_routes.create_user,
     jobs.upload, jobs.job, jobs.status, jobs.jobs, jobs.cancel, jobs.retry, jobs.remove, jobs.events, jobs.clusters,
     jobs.insights, jobs.images, jobs.thumbnail, jobs.cameras, jobs.options,
+    uploads.capabilities, uploads.create, uploads.status, uploads.append, uploads.terminate, uploads.make_job,
     downloads.plys, downloads.csv, downloads.models, downloads.report, downloads.transforms, downloads.ply,
     drift.check, drift.trigger_retrain,
 ]  # fmt: skip
@@ -71,7 +73,7 @@ def create_app(settings: ServiceSettings, *, service: JobService, accounts: Acco
         logging_config=None,  # whoever starts the service configures logging
         debug=False,
     )
-    return answering_head(app)
+    return honouring_method_override(answering_head(app))
 
 
 def _giver(value: Any) -> Any:

@@ -19,8 +19,12 @@ STATUS: dict[type[ReconflowError], int] = {
     errors.ForbiddenError: 403,
     errors.JobNotFoundError: 404,
     errors.JobStateError: 409,
+    errors.OffsetError: 409,
+    errors.UploadEndedError: 410,
     errors.TooLargeError: 413,
+    errors.UploadBusyError: 423,
     errors.ThrottledError: 429,
+    errors.ChecksumError: 460,
     errors.RetrainError: 502,
     errors.NotReadyError: 503,
     errors.StoreError: 503,
@@ -30,7 +34,7 @@ STATUS: dict[type[ReconflowError], int] = {
     errors.OutputError: 507,
 }
 """The first class an error is an instance of decides; everything else is 500."""
-_RETRY_AFTER_S = {429: "300", 503: "5"}
+_RETRY_AFTER_S = {423: "1", 429: "300", 503: "5"}
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,7 +54,9 @@ def problems(*codes: int) -> dict[int, ResponseSpec]:
     }  # fmt: skip
     words = {
         403: "Not with this role", 404: "There is no such thing", 405: "Not with this method",
-        409: "Not in this stage of the job", 413: "Over a limit on uploads", 416: "No such range",
+        409: "Not in this stage of the job or the upload", 410: "The upload has ended",
+        412: "Another version of tus, or none", 413: "Over a limit on uploads", 415: "Not this type of body",
+        416: "No such range", 423: "Somebody else is writing to the upload", 460: "The checksum does not match",
         502: "Airflow is unreachable or refuses",
     }  # fmt: skip
     told = every | {code: words.get(code, "") for code in codes if code not in every}
@@ -82,6 +88,8 @@ def http_error(_: "Request[Any, Any, Any]", error: HTTPException) -> Response[Pr
 
 def internal_error(request: "Request[Any, Any, Any]", error: Exception) -> Response[Problem]:
     """Answer with nothing but that it failed; the log has the rest."""
+    if error_code(error) == "disk_full":
+        return _answer(Problem("The disk is full: delete old jobs, or try later", "disk_full", hint("disk_full")), 507)
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return _answer(Problem("Something went wrong inside the service", "internal", hint("internal")), 500)
 

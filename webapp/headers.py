@@ -2,6 +2,8 @@
 
 from litestar.types import Message, Scope
 
+from webapp.tus import PREFIX, VERSION
+
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -26,6 +28,8 @@ async def add_security_headers(message: Message, scope: Scope) -> None:
     present = {name.lower() for name, _ in headers}
     policy = _REPORT_POLICY if scope["path"].endswith("/report") else _POLICY
     extra = _HEADERS | {b"content-security-policy": policy}
+    if scope["path"].startswith(PREFIX):
+        extra |= {b"tus-resumable": VERSION.encode()}
     if not scope["path"].startswith("/static"):
         extra |= {b"cache-control": b"no-store"}
     message["headers"] = headers + [(name, value) for name, value in extra.items() if name not in present]

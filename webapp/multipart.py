@@ -11,6 +11,7 @@ from litestar import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from reconflow.errors import InputError, TooLargeError
+from webapp.bodies import received
 
 _LONGEST_TEXT = 64 * 1024
 _FILE_FIELD = "file"
@@ -54,7 +55,7 @@ async def receive_form(
         with _Parts(path, limit) as parts:
             parser = PushMultipartParser(options["boundary"], max_segment_count=_SEGMENTS)
             with parser:
-                await _feed(parser, request.stream(), parts)
+                await _feed(parser, received(request), parts)
             return parts.form()
     except MultipartError as error:
         path.unlink(missing_ok=True)
@@ -66,8 +67,6 @@ async def receive_form(
 
 async def _feed(parser: PushMultipartParser, stream: AsyncIterator[bytes], parts: "_Parts") -> None:
     async for chunk in stream:
-        if not chunk:  # the parser would take it for the end
-            continue
         for part in parser.parse(chunk):
             if isinstance(part, MultipartSegment):
                 parts.begin(part)

@@ -4,6 +4,7 @@
 
     data_dir/
     ├── incoming/            uploads under way; a name carries the process that writes it
+    ├── uploads/             resumable uploads (`reconflow.jobs.uploads`)
     ├── jobs/<job id>/
     │   ├── upload.zip       what was sent
     │   ├── run/             the engine's folder: it goes on from here after a crash
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reconflow.errors import DiskFullError
+from reconflow.jobs.uploads import Uploads
 from reconflow.store.publish import sweep_partials
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,11 @@ class DataFolder:
     def incoming(self) -> Path:
         """Where uploads are streamed to."""
         return self.path / "incoming"
+
+    @property
+    def uploads(self) -> Path:
+        """Where resumable uploads are."""
+        return self.path / "uploads"
 
     @property
     def jobs(self) -> Path:
@@ -107,16 +114,23 @@ class DataFolder:
         """Take the mark away: the ledger has the job."""
         (self.job(job_id) / _UNSETTLED).unlink(missing_ok=True)
 
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name, or a copy where the file system knows no links."""
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+
     def delete(self, job_id: str) -> None:
         """Remove everything of a job; the name goes first, so that a crash in between leaves no half a job."""
         folder = self.job(job_id)
         if folder.exists():
-            doomed = folder.with_name(f"{_DELETED}{folder.name}")
+            doomed = folder.with_name(f"{_DELETED}{folder.name}-{uuid.uuid4().hex[:8]}")
             folder.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
     def sweep(self, *, is_job: Callable[[str], bool]) -> None:
-        """Finish what processes that died had begun: deletions, uploads and files half-written by this host's.
+        """Drop expired uploads, and finish what processes that died had begun: deletions, files of this host's.
 
         ``is_job`` tells whether the ledger has a job.
         """
@@ -129,6 +143,6 @@ class DataFolder:
                 self.delete(mark.parent.name)
         for doomed in self.jobs.glob(f"{_DELETED}*"):
             shutil.rmtree(doomed, ignore_errors=True)
-        swept = sweep_partials(self.incoming) + sweep_partials(self.jobs)
+        swept = sweep_partials(self.incoming) + sweep_partials(self.jobs) + Uploads(self.uploads).sweep()
         if swept:
-            logger.info("removed %d files that a process left unfinished", swept)
+            logger.info("removed %d uploads and files that were left unfinished", swept)

@@ -5,6 +5,7 @@ through the ledger. Every method may be called from any thread.
 """
 
 import itertools
+import logging
 import shutil
 import time
 import uuid
@@ -17,27 +18,30 @@ import msgspec
 from reconflow.config import PRESETS, PipelineConfig, config_schema, config_to_tree, load_config
 from reconflow.core.drift import DriftReport, Severity
 from reconflow.errors import (
-    ConfigError,
     ForbiddenError,
     InputError,
     JobNotFoundError,
     JobStateError,
     NotReadyError,
+    RetrainError,
     TooLargeError,
 )
 from reconflow.jobs import intake, retrain
 from reconflow.jobs.files import DataFolder
+from reconflow.jobs.forms import UploadForm, check_form, check_name, parsed_options
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import Job, JobEvent, JobPage, User
 from reconflow.jobs.removal import remove_job
 from reconflow.jobs.results import ClusterEntry, JobResult
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ACTIVE, FINISHED, may_cancel, may_retry
+from reconflow.jobs.uploads import Upload, Uploads
 from reconflow.store.publish import publishing
+
+logger = logging.getLogger(__name__)
 
 _ALIVE_S = 15
 """A runner tells of itself every few seconds; after so many without a word it counts as gone."""
-_NAME_LENGTH = 100
 _UPLOAD_GROWS = 3
 """A job needs about so many times its upload: the ZIP, the unpacked photos, and what is made of them."""
 
@@ -79,6 +83,7 @@ class JobService:
         self.settings = settings
         self.ledger = ledger
         self.files = DataFolder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
+        self.uploads = Uploads(self.files.uploads, lifetime_s=settings.upload_expiry_s)
 
     def incoming_path(self) -> Path:
         """Return a fresh file name to stream an upload to; :meth:`accept_upload` takes the file over."""
@@ -88,18 +93,10 @@ class JobService:
         """Raise :class:`DiskFullError` where an upload of ``n_bytes``, and what a job makes of it, does not fit."""
         self.files.require_space(_UPLOAD_GROWS * n_bytes)
 
-    def accept_upload(
-        self,
-        owner: User,
-        upload: Path,
-        *,
-        dataset_name: str = "custom",
-        scene_name: str = "scene_01",
-        options: str | None = None,
-        idempotency_key: str | None = None,
-        webhook_url: str | None = None,
-    ) -> Job:
+    def accept_upload(self, owner: User, upload: Path, **fields: Any) -> Job:
         """Make a queued job of an uploaded ZIP; the file is taken over, or removed where it is refused.
+
+        ``fields`` are those of :class:`UploadForm`.
 
         Raises
         ------
@@ -112,31 +109,46 @@ class JobService:
 
         """
         try:
-            return self._accept(owner, upload, dataset_name, scene_name, options, idempotency_key, webhook_url)
+            return self._accept(owner, upload, UploadForm(**fields), job_id=str(uuid.uuid4()))
         finally:
             upload.unlink(missing_ok=True)
 
-    def _accept(
-        self,
-        owner: User,
-        upload: Path,
-        dataset_name: str,
-        scene_name: str,
-        options: str | None,
-        idempotency_key: str | None,
-        webhook_url: str | None,
-    ) -> Job:
-        _check_name("dataset_name", dataset_name)
-        _check_name("scene_name", scene_name)
-        _check_webhook(webhook_url)
-        if idempotency_key is not None:
-            _check_name("Idempotency-Key", idempotency_key)
-        config = self._config(_parsed(options))
+    def begin_upload(self, owner: User, *, length: int, metadata: str, form: UploadForm) -> Upload:
+        """Make a resumable upload of ``length`` bytes, once it is sure that a job could be made of it.
+
+        Raises the errors of :meth:`accept_upload`, and :class:`TooLargeError`.
+        """
+        check_form(form)
+        self._config(parsed_options(form.options))
+        self._check_size(length)
+        self.require_space(length)
+        return self.uploads.create(owner.user_id, length=length, metadata=metadata, form=form)
+
+    def end_upload(self, owner: User, upload_id: str) -> str:
+        """Make a job of a complete resumable upload and return its id; asking again gives the same, refusals too.
+
+        The job takes the upload's id, so that a process that dies half-way through makes no second one.
+        """
+        with self.uploads.ending(owner.user_id, upload_id) as upload:
+            if upload.about.job_id is not None:
+                return upload.about.job_id
+            job = self.ledger.job(upload_id)
+            if job is None:
+                try:
+                    job = self._accept(owner, upload.path, upload.about.form, job_id=upload_id)
+                except (InputError, TooLargeError) as error:
+                    self.uploads.refuse(upload, error)
+                    raise
+            self.uploads.became(upload, job.job_id)
+            return job.job_id
+
+    def _accept(self, owner: User, upload: Path, form: UploadForm, *, job_id: str) -> Job:
+        check_form(form)
+        config = self._config(parsed_options(form.options))
         size = upload.stat().st_size
-        if size > self.settings.max_upload_bytes:
-            raise TooLargeError(f"the upload is larger than {self.settings.max_upload_bytes >> 20} MB")
+        self._check_size(size)
         self.require_space(size)
-        job_id = str(uuid.uuid4())
+        self.files.delete(job_id)  # what an attempt left that a crash ended before the ledger knew of the job
         with publishing(self.files.job(job_id)) as partial:
             (partial / "run").mkdir(parents=True)
             seen = intake.look_at(
@@ -145,21 +157,21 @@ class JobService:
                 baseline=self.settings.baseline_path,
                 max_megapixels=config.ingest.max_megapixels,
             )
-            upload.rename(partial / "upload.zip")
+            self.files.link(upload, partial / "upload.zip")
             self.files.leave_to_ledger(partial)
         job = Job(
             job_id=job_id,
             owner_id=owner.user_id,
-            dataset_name=dataset_name,
-            scene_name=scene_name,
+            dataset_name=form.dataset_name,
+            scene_name=form.scene_name,
             message="Waiting for a free slot.",
             created_at=time.time(),
             n_images=seen.n_images,
             options=config_to_tree(config),
             drift=seen.drift,
-            webhook_url=webhook_url,
+            webhook_url=form.webhook_url,
         )
-        stored, fresh = self.ledger.add_job(job, idempotency_key=idempotency_key)
+        stored, fresh = self.ledger.add_job(job, idempotency_key=form.idempotency_key)
         if not fresh:
             self.files.delete(job_id)
             return stored
@@ -167,6 +179,10 @@ class JobService:
         if self.settings.retrain_on_high_drift and seen.drift.severity == "high":
             self._retrain_if_due()
         return stored
+
+    def _check_size(self, size: int) -> None:
+        if size > self.settings.max_upload_bytes:
+            raise TooLargeError(f"the upload is larger than {self.settings.max_upload_bytes >> 20} MB")
 
     def job(self, user: User, job_id: str) -> Job:
         """Return a job; to its owner, or to an administrator."""
@@ -186,7 +202,7 @@ class JobService:
     ) -> JobPage:
         """Return jobs newest first: a user's own, or everybody's to an administrator."""
         if dataset is not None:
-            _check_name("dataset", dataset)
+            check_name("dataset", dataset)
         owner = None if user.role == "admin" else user.user_id
         return self.ledger.jobs(owner_id=owner, stage=stage, dataset=dataset, cursor=cursor, limit=limit)
 
@@ -337,29 +353,10 @@ class JobService:
 
     def _retrain_if_due(self) -> None:
         if self.ledger.take_turn("retrain", now=time.time(), cooldown_s=self.settings.retrain_cooldown_s):
-            self._retrain()
-
-
-def _parsed(options: str | None) -> dict[str, Any]:
-    if not options:
-        return {}
-    try:
-        tree = msgspec.json.decode(options)
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"options: not valid JSON: {error}") from error
-    if not isinstance(tree, dict):
-        raise ConfigError('options: expected a JSON object such as {"preset": "fast"}')
-    return tree
-
-
-def _check_name(field: str, value: str) -> None:
-    if not value or len(value) > _NAME_LENGTH or not value.isprintable() or "/" in value:
-        raise InputError(f"{field} must be 1 to {_NAME_LENGTH} printable characters without a slash")
-
-
-def _check_webhook(url: str | None) -> None:
-    if url is not None and not url.startswith(("https://", "http://")):
-        raise InputError("webhook_url must begin with https:// or http://")
+            try:
+                self._retrain()
+            except RetrainError as error:  # the upload has nothing to do with it
+                logger.warning("retraining could not be triggered: %s", error.message)
 
 
 def _is_uuid(text: str) -> bool:

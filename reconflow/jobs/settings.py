@@ -32,6 +32,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(description="after so long without a sign of life a job goes to another runner", ge=1)
     ] = 20
     max_upload_bytes: Annotated[int, Meta(description="largest upload", ge=1)] = 10 << 30
+    upload_expiry_s: Annotated[
+        float, Meta(description="an unfinished resumable upload is dropped so long after its last byte", ge=1)
+    ] = 86_400
     min_free_bytes: Annotated[
         int, Meta(description="free disk space below which nothing is taken or started", ge=0)
     ] = 1 << 30

@@ -8,9 +8,13 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 from reconflow.errors import OutputError
 
 _PREFIX = ".partial"
+_CLOCKS_DIFFER_S = 5.0
+"""That of a file server may be behind ours."""
 
 
 @contextmanager
@@ -41,7 +45,7 @@ def sweep_partials(folder: Path) -> int:
     swept = 0
     for partial in sorted(folder.rglob(f"{_PREFIX}-{socket.gethostname()}-*")):
         pid = partial.name.removeprefix(f"{_PREFIX}-{socket.gethostname()}-").partition("-")[0]
-        if pid.isdigit() and not _alive(int(pid)):
+        if pid.isdigit() and not _is_by(int(pid), partial):
             _remove(partial)
             swept += 1
     return swept
@@ -71,11 +75,14 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _alive(pid: int) -> bool:
+def _is_by(pid: int, partial: Path) -> bool:
+    """Return whether the process that has this number now may have written ``partial``.
+
+    Numbers are used again, in containers at once: a process that began after the last write is another one.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).create_time() <= partial.stat().st_mtime + _CLOCKS_DIFFER_S
+    except (psutil.NoSuchProcess, FileNotFoundError):
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return True

@@ -1,4 +1,6 @@
+import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -66,3 +68,12 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
         assert sweep_partials(tmp_path) == 1
         assert partial.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt", "unknown.txt"]
+
+
+def test_a_process_that_got_the_number_of_a_dead_one_keeps_nothing_of_it_alive(tmp_path):
+    mine, older = (tmp_path / f".partial-{socket.gethostname()}-{os.getpid()}-{i}-x" for i in range(2))
+    mine.touch()
+    older.touch()
+    os.utime(older, (1e9, 1e9))
+    assert sweep_partials(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == [mine]
