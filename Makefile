@@ -6,29 +6,36 @@ STAMP  := $(VENV)/.installed
 JOBS   ?= 2
 SETS   ?= $(if $(RECONFLOW_TEST_DATA),$(wildcard $(RECONFLOW_TEST_DATA)/dev/*))
 ROUNDS ?= 3
+PAGE   := webapp/static/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint bench format clean
+.PHONY: help install ui demo serve test lint bench format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(STAMP)  ## make .venv with everything in it
 
-$(STAMP): pyproject.toml deploy/system-libraries.sh
+$(STAMP): pyproject.toml hatch_build.py deploy/system-libraries.sh
 	@sh deploy/system-libraries.sh $(PYTHON)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
+ui: $(STAMP) $(PAGE)  ## build the web page where its sources have changed
+
+$(PAGE): $(shell find webapp/ui -path '*/node_modules' -prune -o -type f -print) | $(STAMP)
+	$(BIN)/python hatch_build.py
+	@touch $@
+
 demo: $(STAMP)  ## render photos with known cameras, reconstruct them, compare
 	$(BIN)/reconflow demo --out demo
 
-serve: $(STAMP)  ## run the web service on http://127.0.0.1:8000
+serve: ui  ## run the web service on http://127.0.0.1:8000
 	$(BIN)/reconflow serve
 
-test: $(STAMP)  ## run the tests
+test: ui  ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 
 lint: $(STAMP)  ## check format, rules, types and import contracts
@@ -36,6 +43,7 @@ lint: $(STAMP)  ## check format, rules, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	@test ! -d webapp/ui/node_modules || $(BIN)/python hatch_build.py run lint
 
 bench: $(STAMP)  ## measure whole runs beside plain COLMAP: make bench SETS="FOLDER ..."
 	@test -n "$(SETS)" || { echo 'Name folders with images/ in them: make bench SETS="FOLDER ..."'; exit 1; }
@@ -45,6 +53,7 @@ bench: $(STAMP)  ## measure whole runs beside plain COLMAP: make bench SETS="FOL
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	@test ! -d webapp/ui/node_modules || $(BIN)/python hatch_build.py run format
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo build dist webapp/static webapp/ui/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Litestar, Response, get
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -18,9 +18,9 @@ from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.service import JobService
 from reconflow.jobs.settings import ServiceSettings, jwt_secret
 from webapp.controllers import accounts as account_routes
-from webapp.controllers import downloads, drift, health, jobs, uploads
+from webapp.controllers import downloads, drift, health, jobs, page, uploads
 from webapp.errors import http_error, internal_error, library_error
-from webapp.guards import PUBLIC, BearerAuthentication
+from webapp.guards import BearerAuthentication
 from webapp.headers import add_security_headers
 from webapp.heads import answering_head
 from webapp.metrics import Metrics
@@ -30,6 +30,7 @@ _LONGEST_BODY = 1 << 20
 """Of JSON bodies; uploads are streamed and have a limit of their own."""
 
 _ROUTES: list[Any] = [
+    page.document, page.asset,
     health.health, health.ready, health.metrics,
     account_routes.log_in, account_routes.refresh, account_routes.log_out,
     account_routes.list_keys, account_routes.create_key, account_routes.delete_key,
@@ -42,23 +43,12 @@ _ROUTES: list[Any] = [
 ]  # fmt: skip
 
 
-@get("/", opt=PUBLIC, include_in_schema=False, media_type="text/html")
-async def landing() -> Response[str]:
-    """Say what this is and where its description lies."""
-    page = (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>reconflow</title><h1>reconflow</h1>"
-        f"<p>Version {reconflow.__version__}. The REST API is described in "
-        '<a href="/schema/openapi.json">/schema/openapi.json</a>.</p></html>'
-    )
-    return Response(page, media_type="text/html")
-
-
 def create_app(settings: ServiceSettings, *, service: JobService, accounts: AccountBook) -> ASGIApp:
     """Return the application; the caller opens and closes what it is given."""
     metrics = Metrics(service)
     given = {"service": service, "accounts": accounts, "settings": settings, "metrics": metrics}
     app = Litestar(
-        route_handlers=[landing, *_ROUTES],
+        route_handlers=_ROUTES,
         dependencies={name: Provide(_giver(value), sync_to_thread=False) for name, value in given.items()},
         middleware=[DefineMiddleware(BearerAuthentication, exclude=["^/schema"])],
         exception_handlers={

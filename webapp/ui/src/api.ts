@@ -1,0 +1,154 @@
+import { accessToken, forget, renew } from "./session";
+import type {
+  ApiKey,
+  Cluster,
+  ImageEntry,
+  Insights,
+  Job,
+  JobEvent,
+  JobPage,
+  NewApiKey,
+  OptionsReply,
+  Stage,
+  User,
+} from "./wire";
+
+/** The service refused; `message` is its sentence. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly hint: string = "",
+  ) {
+    super(message);
+  }
+}
+
+/** The service cannot be reached. */
+export class OfflineError extends Error {
+  constructor() {
+    super("The service cannot be reached. Check your connection.");
+  }
+}
+
+/** The REST API, with the session's token on every request and one silent renewal when it has run out. */
+export class Api {
+  private readonly thumbnails = new Map<string, Promise<string>>();
+
+  job(id: string): Promise<Job> {
+    return this.json(`/jobs/${id}`);
+  }
+
+  jobs(query: { stage?: Stage | undefined; cursor?: string | undefined; limit?: number } = {}): Promise<JobPage> {
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    return this.json(`/jobs?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`);
+  }
+
+  cancel(id: string): Promise<Job> {
+    return this.json(`/jobs/${id}/cancel`, { method: "POST" });
+  }
+
+  retry(id: string, options: Record<string, unknown> = {}): Promise<Job> {
+    return this.json(`/jobs/${id}/retry`, { method: "POST", ...body({ options }) });
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.ask(`/jobs/${id}`, { method: "DELETE" });
+  }
+
+  async events(id: string): Promise<JobEvent[]> {
+    return (await this.json<{ events: JobEvent[] }>(`/jobs/${id}/events`)).events;
+  }
+
+  async clusters(id: string): Promise<Cluster[]> {
+    return (await this.json<{ clusters: Cluster[] }>(`/clusters/${id}`)).clusters;
+  }
+
+  async images(id: string): Promise<ImageEntry[]> {
+    return (await this.json<{ images: ImageEntry[] }>(`/jobs/${id}/images`)).images;
+  }
+
+  insights(id: string): Promise<Insights> {
+    return this.json(`/jobs/${id}/insights`);
+  }
+
+  options(): Promise<OptionsReply> {
+    return this.json("/options");
+  }
+
+  async users(): Promise<User[]> {
+    return (await this.json<{ users: User[] }>("/users")).users;
+  }
+
+  addUser(username: string, password: string, role: User["role"]): Promise<User> {
+    return this.json("/users", { method: "POST", ...body({ username, password, role }) });
+  }
+
+  async keys(): Promise<ApiKey[]> {
+    return (await this.json<{ keys: ApiKey[] }>("/auth/keys")).keys;
+  }
+
+  addKey(label: string): Promise<NewApiKey> {
+    return this.json("/auth/keys", { method: "POST", ...body({ label }) });
+  }
+
+  async removeKey(id: string): Promise<void> {
+    await this.ask(`/auth/keys/${id}`, { method: "DELETE" });
+  }
+
+  /** Returns the address of a photo's small picture, good while the page is open. */
+  thumbnail(id: string, name: string): Promise<string> {
+    const path = `/jobs/${id}/thumbnail?name=${encodeURIComponent(name)}`;
+    let found = this.thumbnails.get(path);
+    if (found === undefined) {
+      found = this.ask(path).then(async (answer) => URL.createObjectURL(await answer.blob()));
+      found.catch(() => this.thumbnails.delete(path));
+      this.thumbnails.set(path, found);
+    }
+    return found;
+  }
+
+  async json<T>(path: string, init: RequestInit = {}): Promise<T> {
+    return (await (await this.ask(path, init)).json()) as T;
+  }
+
+  /** Asks and returns the answer, its body unread; anything but success is thrown as a sentence. */
+  async ask(path: string, init: RequestInit = {}): Promise<Response> {
+    const answer = await this.answer(path, init);
+    if (!answer.ok) throw await refusal(answer);
+    return answer;
+  }
+
+  /** Asks and returns whatever comes back, also a refusal; a token that has run out is renewed once. */
+  async answer(path: string, init: RequestInit = {}): Promise<Response> {
+    let answer = await this.once(path, init);
+    if (answer.status === 401 && (await renew())) answer = await this.once(path, init);
+    if (answer.status === 401) forget();
+    return answer;
+  }
+
+  private async once(path: string, init: RequestInit): Promise<Response> {
+    const headers = new Headers(init.headers);
+    try {
+      const token = await accessToken();
+      if (token === null) return new Response('{"detail": "Please sign in again."}', { status: 401 });
+      headers.set("Authorization", `Bearer ${token}`);
+      return await fetch(path, { ...init, headers });
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") throw error;
+      throw new OfflineError();
+    }
+  }
+}
+
+/** Returns a refusal as an error with the service's own sentence. */
+export async function refusal(answer: Response): Promise<ApiError> {
+  const said: unknown = await answer.json().catch(() => null);
+  const told = (said ?? {}) as { detail?: string; hint?: string };
+  const detail = told.detail ?? `The service answered ${answer.status}.`;
+  return new ApiError(answer.status, detail, told.hint ?? "");
+}
+
+function body(value: unknown): RequestInit {
+  return { headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) };
+}

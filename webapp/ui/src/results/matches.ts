@@ -1,0 +1,3 @@
+import type { Mount } from "./context";
+
+export const mountMatches: Mount = () => () => undefined;

@@ -1,0 +1,154 @@
+/** What the service says, as `webapp/replies.py` has it. Times are seconds since 1970. */
+
+export type Stage =
+  | "queued"
+  | "extracting"
+  | "matching"
+  | "triangulating"
+  | "decimating"
+  | "success"
+  | "failed"
+  | "cancelled";
+export type Severity = "low" | "moderate" | "high";
+export type Role = "user" | "admin";
+
+export interface Session {
+  access_token: string;
+  expires_in: number;
+  name: string;
+  role: Role;
+}
+
+export interface Job {
+  job_id: string;
+  stage: Stage;
+  /** 0 to 100. */
+  progress: number;
+  message: string;
+  created_at: number;
+  started_at: number | null;
+  finished_at: number | null;
+  expires_at: number | null;
+  n_images: number;
+  n_points: number;
+  /** 0 to 1. */
+  registration_rate: number | null;
+  error: string | null;
+  error_code: string | null;
+  hint: string | null;
+  download_url: string | null;
+  has_drift: boolean;
+  drift_severity: Severity;
+  dataset_name: string;
+  scene_name: string;
+  attempt: number;
+  options: Record<string, unknown>;
+}
+
+export interface JobPage {
+  jobs: Job[];
+  next_cursor: string | null;
+}
+
+export interface JobEvent {
+  id: number;
+  job_id: string;
+  at: number;
+  kind: "stage" | "progress" | "notice";
+  stage: Stage;
+  progress: number;
+  message: string;
+}
+
+export interface Cluster {
+  id: number;
+  /** `cluster0_model0`. */
+  name: string;
+  num_points3D: number;
+  /** Its decimated cloud; empty where it has no points. */
+  filename: string;
+}
+
+export interface ImageEntry {
+  name: string;
+  registered: boolean;
+  status: "registered" | "unregistered" | "outlier" | "unreadable";
+  /** The model it is in. */
+  cluster: string | null;
+  inliers: number;
+  mean_reprojection_error_px: number | null;
+  /** Why it is not registered; empty when it is. */
+  reason: string;
+}
+
+export interface DriftCheck {
+  drift: boolean;
+  severity: Severity;
+  /** What `value` is: `robust_z`. */
+  statistic: string;
+  value: number;
+  threshold: number;
+  baseline: number;
+  current: number;
+  n: number;
+}
+
+export interface DriftReport {
+  drift_detected: boolean;
+  severity: Severity;
+  checks: Record<string, DriftCheck>;
+  warnings: string[];
+}
+
+export interface Insights {
+  registration_rate: number | null;
+  n_points: number;
+  has_drift: boolean;
+  drift_severity: Severity;
+  drift_report: DriftReport;
+  recommendation: string;
+}
+
+export interface User {
+  user_id: string;
+  name: string;
+  role: Role;
+  created_at: number;
+}
+
+export interface ApiKey {
+  key_id: string;
+  label: string;
+  created_at: number;
+  last_used_at: number | null;
+}
+
+export interface NewApiKey {
+  key_id: string;
+  label: string;
+  key: string;
+}
+
+/** A part of JSON Schema: what `GET /options` uses. */
+export interface Schema {
+  $ref?: string;
+  $defs?: Record<string, Schema>;
+  title?: string;
+  description?: string;
+  type?: string | string[];
+  enum?: (string | number | boolean | null)[];
+  anyOf?: Schema[];
+  properties?: Record<string, Schema>;
+  items?: Schema;
+  default?: unknown;
+  minimum?: number;
+  maximum?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+}
+
+export interface OptionsReply {
+  schema: Schema;
+  presets: Record<string, Record<string, unknown>>;
+  defaults: Record<string, unknown>;
+}
