@@ -237,16 +237,21 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 def load_config(
     path: str | Path | None = None,
     *,
+    base: str | Path | None = None,
     preset: str = "default",
     options: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
 ) -> PipelineConfig:
-    """Return the configuration of a run: defaults, preset, file, ``options``, ``section.option=value``, in this order.
+    """Return the configuration of a run.
+
+    What comes later wins: defaults, ``base``, preset, file, ``options``, ``section.option=value``.
 
     Parameters
     ----------
     path : path, optional
         A TOML or JSON file with one table per section.
+    base : path, optional
+        Such a file that presets start from, in place of the defaults.
     preset : {"fast", "default", "best"}
         Where to start from.
     options : mapping, optional
@@ -262,7 +267,10 @@ def load_config(
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
-    tree: dict[str, Any] = {name: dict(options) for name, options in PRESETS[preset].items()}
+    tree: dict[str, Any] = {}
+    if base is not None:
+        _merge(tree, _read_tree(Path(base)))
+    _merge(tree, PRESETS[preset])
     if path is not None:
         _merge(tree, _read_tree(Path(path)))
     _check_names(options or {})
@@ -284,6 +292,20 @@ def config_from_tree(tree: Mapping[str, Any]) -> PipelineConfig:
 def config_to_tree(config: PipelineConfig) -> dict[str, Any]:
     """Return nested dictionaries of plain values, ready for TOML or JSON."""
     return msgspec.to_builtins(config)
+
+
+def config_differences(config: PipelineConfig) -> dict[str, Any]:
+    """Return what differs from the defaults, as nested dictionaries: what a file that others build on should hold.
+
+    >>> config_differences(load_config(overrides=["match.ratio=0.75"]))
+    {'match': {'ratio': 0.75}}
+    """
+    defaults = config_to_tree(PipelineConfig())
+    sections = {
+        section: {name: value for name, value in options.items() if value != defaults[section][name]}
+        for section, options in config_to_tree(config).items()
+    }
+    return {section: options for section, options in sections.items() if options}
 
 
 def config_schema() -> dict[str, Any]:

@@ -40,6 +40,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    from reconflow.config import load_config
     from reconflow.jobs.accounts import AccountBook
     from reconflow.jobs.ledger import Ledger
     from reconflow.jobs.runner_process import RunnerProcess
@@ -51,6 +52,8 @@ def execute(arguments: argparse.Namespace) -> int:
     settings = load_settings(
         os.environ, data_dir=arguments.data_dir, scheduler=arguments.scheduler, workers=arguments.workers
     )
+    if settings.config and Path(settings.config).exists():
+        load_config(base=settings.config)  # a broken one is refused here, not at the first upload
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     logging.getLogger("reconflow").setLevel(logging.INFO)
     settings.data_dir.mkdir(parents=True, exist_ok=True)

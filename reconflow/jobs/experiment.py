@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import tomli_w
 
-from reconflow.config import PipelineConfig, config_from_tree, config_to_tree, load_config
+from reconflow.config import PipelineConfig, config_differences, config_from_tree, config_to_tree, load_config
 from reconflow.errors import ConfigError, InputError, StageError, StoreError
 from reconflow.store.keys import fingerprint
 from reconflow.store.publish import publishing
@@ -221,12 +221,13 @@ def promote(experiment: Experiment, path: Path) -> bool:
     """Write the best configuration to ``path`` unless the current one is as good, and return whether it was replaced.
 
     Where there is no file yet, the current configuration is written when it stays, so that the file can be relied on.
+    Only differences from the defaults are written: presets still work on top of it.
     """
     winner = experiment.best  # of equals the current one stands first
     replaced = winner.trial != CURRENT
     if not replaced and path.exists():
         return False
-    tree = config_to_tree(experiment.configs[winner.trial])
+    tree = config_differences(experiment.configs[winner.trial])
     title = f"# {winner.trial}: mean score {winner.mean_score:.4f}, before {experiment.current.mean_score:.4f}\n\n"
     with publishing(path) as partial:
         partial.write_text(title + tomli_w.dumps(tree), encoding="utf-8")

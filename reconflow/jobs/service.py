@@ -18,12 +18,14 @@ import msgspec
 from reconflow.config import PRESETS, PipelineConfig, config_schema, config_to_tree, load_config
 from reconflow.core.drift import DriftReport, Severity
 from reconflow.errors import (
+    ConfigError,
     ForbiddenError,
     InputError,
     JobNotFoundError,
     JobStateError,
     NotReadyError,
     RetrainError,
+    StoreError,
     TooLargeError,
 )
 from reconflow.jobs import intake, retrain
@@ -339,7 +341,21 @@ class JobService:
     def _config(self, options: Mapping[str, Any] | None) -> PipelineConfig:
         given = dict(options or {})
         preset = given.pop("preset", "default")
-        return load_config(self.settings.config or None, preset=preset, options=given)
+        if not isinstance(preset, str):
+            raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}")
+        return load_config(base=self._base(), preset=preset, options=given)
+
+    def _base(self) -> Path | None:
+        """Return the operator's configuration file; before the first promotion there may be none."""
+        path = Path(self.settings.config)
+        if not self.settings.config or not path.exists():
+            return None
+        try:
+            load_config(base=path)
+        except ConfigError as error:
+            logger.error("RECONFLOW_CONFIG: %s", error.message)
+            raise StoreError("the service's own configuration is broken: tell the operator") from error
+        return path
 
     def _retrain(self) -> None:
         settings = self.settings

@@ -56,6 +56,7 @@ def test_the_first_start_tells_a_password_once_and_a_second_start_does_not(serve
     ("settings", "words"),
     [
         ({"RECONFLOW_JWT_SECRET": "short"}, "RECONFLOW_JWT_SECRET: must be at least 32 bytes long"),
+        ({"RECONFLOW_CONFIG": __file__}, "is not valid TOML"),
         ({"MAX_CONCURRENT_JOBS": "none"}, "MAX_CONCURRENT_JOBS: expected int"),
         ({"RECONFLOW_DATABASE_URL": "postgresql+psycopg://127.0.0.1:9/x"}, "the database cannot be opened"),
     ],

@@ -123,6 +123,8 @@ def test_the_best_configuration_is_promoted_and_can_be_loaded(sets, tmp_path):
     assert found.best.mean_score > found.current.mean_score
     assert promote(found, tmp_path / "reconflow.toml")
     assert load_config(tmp_path / "reconflow.toml") == load_config(overrides=["match.ratio=0.7"])
+    again = load_config(base=tmp_path / "reconflow.toml", preset="fast")
+    assert again == load_config(preset="fast", overrides=["match.ratio=0.7"])
 
 
 @pytest.mark.parametrize("best", [0.8, 0.9])

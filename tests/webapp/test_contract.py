@@ -169,6 +169,7 @@ def test_a_job_has_no_clusters_yet_and_nothing_to_do_about_drift(web, queued):
         (None, {"options": '{"match": {"ration": 0.8}}'}, "did you mean match.ratio"),
         (None, {"options": '{"match": {"ratio": 2}}'}, "match.ratio"),
         (None, {"options": '{"preset": "huge"}'}, "unknown preset"),
+        (None, {"options": '{"preset": ["fast"]}'}, "preset: expected one of"),
         (None, {"dataset_name": "a/b"}, "dataset_name"),
         (None, {"scene_name": ""}, "scene_name"),
         (None, {"webhook_url": "file:///etc/passwd"}, "webhook_url"),
@@ -251,6 +252,20 @@ def test_retraining_is_for_administrators_and_says_why_it_fails(web):
     assert web.anna.post("/drift/trigger-retrain").status_code == 403
     answer = web.admin.post("/drift/trigger-retrain")
     assert (answer.status_code, "AIRFLOW_URL" in answer.json()["detail"]) == (502, True)
+
+
+def test_jobs_start_from_the_promoted_configuration_as_soon_as_there_is_one(tmp_path, site, small_zip):
+    promoted = tmp_path / "promoted.toml"
+    with site(tmp_path / "data", config=str(promoted)) as web:
+        assert web.anna.get("/options").json()["defaults"]["match"]["ratio"] == 0.8
+        promoted.write_text("[match]\nratio = 0.7\n[extract]\nmax_keypoints = 5000\n")
+        assert web.anna.get("/options").json()["defaults"]["match"]["ratio"] == 0.7
+        job_id = upload(web.anna, small_zip, options='{"preset": "fast"}').json()["job_id"]
+        told = web.anna.get(f"/jobs/{job_id}").json()["options"]
+        assert (told["match"]["ratio"], told["extract"]["max_keypoints"]) == (0.7, 2048)
+        promoted.write_text("[match]\nratio = 7\n")
+        answer = web.anna.get("/options")
+        assert (answer.status_code, str(tmp_path) in answer.text) == (503, False)
 
 
 def test_options_are_described_with_their_presets(web):
