@@ -25,6 +25,7 @@ from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ErrorCode, error_code, hint
 from reconflow.jobs.webhook import send_due_webhooks
 from reconflow.pipeline.cluster import device_name, open_client, tls
+from reconflow.pipeline.events import Event, StageStarted
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.run import run
 from reconflow.stages.insights import Insights
@@ -157,8 +158,12 @@ class Runner:
                 self._came_through(job, lease, result)
 
     def _reconstruct(self, job: Job, client: Any, lease: Lease) -> RunResult:
+        def hear(event: Event) -> None:
+            if isinstance(event, StageStarted):
+                self._files.require_space(0)
+            lease.hear(event)
+
         lease.advance("extracting", 10, "Unpacking and checking the photos.")
-        self._files.require_space(0)
         result = run(
             self._files.upload(job.job_id),
             self._files.run(job.job_id),
@@ -166,7 +171,7 @@ class Runner:
             config=config_from_tree(job.options),
             dataset=job.dataset_name,
             store=str(self._files.store),
-            on_event=lease.hear,
+            on_event=hear,
             is_cancelled=lease.is_over,
         )
         lease.check()

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -206,10 +207,25 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", data], check=True)
 
 
-def fill(folder):
+def fill(folder, leave_bytes=0):
     with (folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
+        while shutil.disk_usage(folder).free > leave_bytes:
             file.write(b"\0" * 65_536)
+
+
+def test_a_job_fails_before_the_stage_that_finds_too_little_room(small_disk, serve, photos):
+    serving = serve("--workers", "2", **SETTINGS | {"RECONFLOW_MIN_FREE_BYTES": "12000000"})
+    serving.wait_until_up("/ready")
+    job_id = upload(serving, photos)
+    with Ledger.open(f"sqlite:///{small_disk / 'reconflow.db'}") as ledger:
+        wait_until(lambda: ledger.job(job_id).stage == "matching")
+        fill(small_disk, leave_bytes=8_000_000)
+        job = ended(ledger, job_id, serving)
+        assert (job.stage, job.error_code) == ("failed", "disk_full")
+        assert "MB of disk space are missing" in job.error
+        (small_disk / "filler").unlink()
+        ask(serving, "POST", f"/jobs/{job_id}/retry")
+        assert ended(ledger, job_id, serving).stage == "success"
 
 
 def test_a_full_disk_refuses_uploads_and_fails_jobs_honestly(small_disk, serve, photos):
