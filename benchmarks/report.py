@@ -20,6 +20,7 @@ from schema import (
     Reading,
     Result,
     Scoring,
+    Service,
     SetResult,
     read_result,
 )
@@ -68,6 +69,8 @@ def section(name: str, result: Result) -> str:
             return f"## Whole runs beside plain COLMAP: {source}\n\n{_quality(result)}"
         case Planning():
             return f"## Planning: {source}\n\n{_planning(result)}"
+        case Service():
+            return f"## The service while a job runs: {source}\n\n{_service(result)}"
         case Scoring():
             return f"## The IMC2025 metric beside an independent implementation: {source}\n\n{_scoring(result)}"
         case Matching():
@@ -174,6 +177,24 @@ def _planning(result: Planning) -> str:
     whole = f"{wall:.1f} s wall with imports, peak {_peak(result.readings):.0f} MB"
     about = f"{counts}; median of {len(result.readings)} processes: {whole}."
     return "\n\n".join([_machine(result.machine), about, _table(["step", "CPU s"], lines)])
+
+
+def _service(result: Service) -> str:
+    lines = [
+        [f"`{name}`" if name.startswith("/") else name, str(a.count)]
+        + [f"{value:.1f}" for value in (a.median_ms, a.p99_ms, a.longest_ms)]
+        for name, a in result.answers.items()
+    ]
+    about = (
+        f"{result.rate} requests a second for {result.seconds:g} s, open loop, from a second process on the same cores,"
+        f" while a job of {result.photos} runs; {result.old_jobs:,} jobs in the ledger (SQLite)."
+    )
+    upload = (
+        f"An upload of {result.upload_mb} MB: web process {result.web_process_mb_before:.0f} MB before,"
+        f" {result.web_process_mb_most:.0f} MB at most."
+    )
+    table = _table(["answer", "count", "median, ms", "p99, ms", "longest, ms"], lines)
+    return "\n\n".join([_machine(result.machine), about, table, upload])
 
 
 def _scoring(result: Scoring) -> str:

@@ -148,7 +148,33 @@ class Pairs(msgspec.Struct, frozen=True, kw_only=True):
     pairs: list[dict[str, msgspec.Raw]]
 
 
-Result = Quality | Planning | Scoring | Matching | Pairs
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """How long answers took."""
+
+    count: int
+    median_ms: float
+    p99_ms: float
+    longest_ms: float
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="service"):
+    """The service's answers while a job runs, and its memory under an upload, by ``speed/service.py``."""
+
+    machine: Machine
+    photos: str
+    """Name of the set whose job ran."""
+    rate: int
+    """Requests a second."""
+    seconds: float
+    old_jobs: int
+    """Jobs in the ledger before."""
+    answers: dict[str, Answers]
+    upload_mb: int
+    web_process_mb_before: float
+    web_process_mb_most: float
+
+
+Result = Quality | Planning | Scoring | Matching | Pairs | Service
 
 
 def read_result(path: Path) -> Result:
@@ -165,7 +191,7 @@ def read_result(path: Path) -> Result:
         raise ValueError(f"{path.name} names a place on a machine: {place.group()}")
     names = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     if "kind" in names:
-        kind = Quality | Planning
+        kind = Quality | Planning | Service
     else:
         kind = Matching if "comparisons" in names else Pairs if "pairs" in names else Scoring
     try:

@@ -1,106 +1,177 @@
 """How quickly the service answers while a job runs on the same cores, and how flat its memory stays under uploads.
 
-    service.py PHOTOS [--rate 200] [--seconds 30] [--upload-mb 1000]
+    python benchmarks/speed/service.py PHOTOS --json benchmarks/results/service.json
 
-Starts ``reconflow serve`` in a process of its own, uploads the folder PHOTOS as a job, and asks ``/health`` and
-``/jobs/{id}`` in turn at a fixed rate from this process, whether or not earlier answers have come (open loop). Then
-uploads a ZIP of the given size, which is refused for holding no photo, and reads the web process's memory meanwhile.
+Starts ``reconflow serve`` in a process of its own on a ledger with 10 000 ended jobs, and uploads the folder PHOTOS.
+While that job runs it asks, from this process, ``/health`` and ``/jobs/{id}`` in turn at a fixed rate, whether or not
+earlier answers have come (open loop), and listens to the job's events, which tell when they were written. Then it lists
+jobs, and uploads a ZIP of the given size, which is refused for holding no photo, and reads the web process's memory.
 """
 
 import argparse
 import asyncio
 import io
 import os
-import socket
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import httpx
+import msgspec
 import psutil
+from sqlalchemy import insert
 
-import reconflow as rf
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from measure import this_machine
+from schema import Answers, Service, write_result
+
+from reconflow.core.drift import DriftReport
+from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.records import Job
+from reconflow.jobs.tables import jobs
 
 PASSWORD = "for this benchmark only"
+OLD_JOBS = 10_000
+LISTINGS = 200
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--rate", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--upload-mb", type=int, default=1000)
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    machine = this_machine()
     with tempfile.TemporaryDirectory() as data:
-        command = [sys.executable, "-m", "reconflow.cli", "serve", "--port", str(port), "--data-dir", data]
+        _fill_ledger(f"sqlite:///{data}/reconflow.db")
+        command = [sys.executable, "-m", "reconflow.cli", "serve", "--port", "0", "--data-dir", data]
         environment = os.environ | {"RECONFLOW_ADMIN_PASSWORD": PASSWORD}
-        with subprocess.Popen(command, env=environment) as process:
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
             try:
-                _measure(url, process.pid, arguments)
+                url = _url(process)
+                answers, memory = asyncio.run(_measure(url, process.pid, arguments))
             finally:
                 process.terminate()
+    result = Service(
+        machine=machine,
+        photos=arguments.photos.resolve().parent.name,
+        rate=arguments.rate,
+        seconds=arguments.seconds,
+        old_jobs=OLD_JOBS,
+        answers=answers,
+        upload_mb=arguments.upload_mb,
+        web_process_mb_before=memory[0],
+        web_process_mb_most=memory[1],
+    )
+    print(msgspec.json.format(msgspec.json.encode(result), indent=1).decode())
+    if arguments.json:
+        write_result(result, arguments.json)
 
 
-def _measure(url: str, pid: int, arguments: argparse.Namespace) -> None:
-    while not _answers(f"{url}/ready"):
-        time.sleep(0.2)
-    with rf.Client(url, username="admin", password=PASSWORD) as client:
-        job_id = client.upload(arguments.photos)
-        while client.job(job_id)["stage"] in ("queued", "extracting"):
-            time.sleep(0.1)
-        headers = dict(client._http.headers)
-        took = asyncio.run(_ask(url, headers, ("/health", f"/jobs/{job_id}"), arguments.rate, arguments.seconds))
-        stage = client.job(job_id)["stage"]
-        print(f"{arguments.rate} requests/s for {arguments.seconds:g} s while a job runs (at the end: {stage})")
-        for path, times in took.items():
-            name = path.replace(job_id, "{id}")
-            ordered = sorted(times)
-            p99 = ordered[int(0.99 * len(ordered))]
-            middle, longest = 1e3 * statistics.median(times), 1e3 * ordered[-1]
-            print(f"  {name:<14} median {middle:6.1f} ms   p99 {1e3 * p99:6.1f} ms   max {longest:6.1f} ms")
-        if stage not in ("success", "failed"):
-            client.cancel(job_id)
-        before, most = asyncio.run(_upload(url, headers, pid, arguments.upload_mb))
-        print(f"upload of {arguments.upload_mb} MB: web process {before:.0f} MB before, {most:.0f} MB at most")
+def _fill_ledger(url: str) -> None:
+    rows = []
+    for number in range(OLD_JOBS):
+        job = Job(
+            job_id=str(uuid.uuid4()), owner_id=f"user{number % 7}", dataset_name=f"set{number % 5}", scene_name="s",
+            stage="success", progress=100, created_at=float(number), finished_at=float(number), options={},
+            drift=DriftReport(),
+        )  # fmt: skip
+        rows.append(msgspec.to_builtins(job) | {"queued_at": float(number), "webhook_tries": 0})
+    with Ledger.open(url) as ledger, ledger.engine.begin() as connection:
+        connection.execute(insert(jobs), rows)
 
 
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url).is_success
-    except httpx.HTTPError:
-        return False
+def _url(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"Web service: (http://\S+)", line):
+            return found.group(1)
+    raise SystemExit("the service did not start")
 
 
-async def _ask(
-    url: str, headers: dict[str, str], paths: tuple[str, ...], rate: int, seconds: float
-) -> dict[str, list[float]]:
-    took: dict[str, list[float]] = {path: [] for path in paths}
+async def _measure(url: str, pid: int, arguments: argparse.Namespace) -> tuple[dict[str, Answers], tuple[float, float]]:
+    async with httpx.AsyncClient(base_url=url, timeout=600) as client:
+        while not (await client.get("/ready")).is_success:
+            await asyncio.sleep(0.2)
+        login = {"username": "admin", "password": PASSWORD}
+        token = (await client.post("/auth/token", json=login)).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        answer = await client.post("/upload", files={"file": ("photos.zip", _zipped(arguments.photos))})
+        job_id = answer.raise_for_status().json()["job_id"]
+        listener = asyncio.create_task(_listen(client, job_id))
+        while (await client.get(f"/jobs/{job_id}")).json()["stage"] in ("queued", "extracting"):
+            await asyncio.sleep(0.1)
+        took = await _ask(client, ("/health", f"/jobs/{job_id}"), arguments.rate, arguments.seconds)
+        took["/jobs?limit=50"] = [await _once(client, "/jobs?limit=50") for _ in range(LISTINGS)]
+        stage = (await client.get(f"/jobs/{job_id}")).json()["stage"]
+        if stage in ("success", "failed"):
+            print(f"the job ended meanwhile ({stage}): use more photos", file=sys.stderr)
+        else:
+            await client.post(f"/jobs/{job_id}/cancel")
+        took["event, from ledger to listener"] = await listener
+        memory = await _upload(client, pid, arguments.upload_mb)
+    return {path.replace(job_id, "{id}"): _summary(times) for path, times in took.items()}, memory
 
-    async def once(client: httpx.AsyncClient, path: str) -> None:
-        started = time.perf_counter()
-        (await client.get(path)).raise_for_status()
-        took[path].append(time.perf_counter() - started)
 
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
-        began = time.perf_counter()
-        tasks = []
-        for number in range(int(rate * seconds)):
-            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-            tasks.append(asyncio.create_task(once(client, paths[number % len(paths)])))
-        await asyncio.gather(*tasks)
-    return took
+def _zipped(folder: Path) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    return content.getvalue()
 
 
-async def _upload(url: str, headers: dict[str, str], pid: int, megabytes: int) -> tuple[float, float]:
+def _summary(times: Sequence[float]) -> Answers:
+    ordered = sorted(times)
+    return Answers(
+        count=len(ordered),
+        median_ms=1e3 * statistics.median(ordered),
+        p99_ms=1e3 * ordered[int(0.99 * len(ordered))],
+        longest_ms=1e3 * ordered[-1],
+    )
+
+
+async def _once(client: httpx.AsyncClient, path: str) -> float:
+    started = time.perf_counter()
+    (await client.get(path)).raise_for_status()
+    return time.perf_counter() - started
+
+
+async def _ask(client: httpx.AsyncClient, paths: Sequence[str], rate: int, seconds: float) -> dict[str, list[float]]:
+    began = time.perf_counter()
+    tasks: list[asyncio.Task[float]] = []
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        tasks.append(asyncio.create_task(_once(client, paths[number % len(paths)])))
+    times = await asyncio.gather(*tasks)
+    return {path: times[place :: len(paths)] for place, path in enumerate(paths)}
+
+
+async def _listen(client: httpx.AsyncClient, job_id: str) -> list[float]:
+    """Return how long after its time each event came."""
+    late: list[float] = []
+    headers = {"Accept": "text/event-stream"}
+    async with client.stream("GET", f"/jobs/{job_id}/events", headers=headers) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("data:"):
+                event = msgspec.json.decode(line.removeprefix("data:"))
+                if "at" in event:
+                    late.append(time.time() - event["at"])
+    return late[1:]  # the first was written before anybody could listen
+
+
+async def _upload(client: httpx.AsyncClient, pid: int, megabytes: int) -> tuple[float, float]:
     process = psutil.Process(pid)
     before = process.memory_info().rss / 1e6
     most = before
@@ -118,10 +189,9 @@ async def _upload(url: str, headers: dict[str, str], pid: int, megabytes: int) -
             yield block
         yield content.getvalue() + b"\r\n--b--\r\n"
 
-    async with httpx.AsyncClient(base_url=url, timeout=600) as client:
-        kind = {"Content-Type": "multipart/form-data; boundary=b"}
-        answer = await client.post("/upload", content=body(), headers=headers | kind)
-    print(f"the upload was answered with {answer.status_code}: {answer.json()['detail']}")
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    answer = await client.post("/upload", content=body(), headers=kind)
+    print(f"the upload was answered with {answer.status_code}: {answer.json()['detail']}", file=sys.stderr)
     return before, max(most, process.memory_info().rss / 1e6)
 
 
