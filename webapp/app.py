@@ -18,7 +18,7 @@ from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.service import JobService
 from reconflow.jobs.settings import ServiceSettings, jwt_secret
 from webapp.controllers import accounts as account_routes
-from webapp.controllers import downloads, drift, health, jobs, page, uploads
+from webapp.controllers import admin, downloads, drift, health, jobs, page, sessions, uploads
 from webapp.errors import http_error, internal_error, library_error
 from webapp.guards import BearerAuthentication
 from webapp.headers import add_security_headers
@@ -35,10 +35,12 @@ _ROUTES: list[Any] = [
     account_routes.log_in, account_routes.refresh, account_routes.log_out,
     account_routes.list_keys, account_routes.create_key, account_routes.delete_key,
     account_routes.list_users, account_routes.create_user,
+    sessions.begin, sessions.renew, sessions.end, admin.status,
     jobs.upload, jobs.job, jobs.status, jobs.jobs, jobs.cancel, jobs.retry, jobs.remove, jobs.events, jobs.clusters,
     jobs.insights, jobs.images, jobs.thumbnail, jobs.cameras, jobs.options,
     uploads.capabilities, uploads.create, uploads.status, uploads.append, uploads.terminate, uploads.make_job,
-    downloads.plys, downloads.csv, downloads.models, downloads.report, downloads.transforms, downloads.ply,
+    downloads.links, downloads.plys, downloads.csv, downloads.models, downloads.report, downloads.transforms,
+    downloads.ply,
     drift.check, drift.trigger_retrain,
 ]  # fmt: skip
 

@@ -8,10 +8,12 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from reconflow.errors import CredentialsError, ForbiddenError
-from webapp.tokens import Access, decode_token
+from webapp.tokens import Access, decode_link, decode_token
 
 PUBLIC: dict[str, Any] = {"exclude_from_auth": True}
 """``opt`` of a route that anybody may ask."""
+LINKABLE: dict[str, Any] = {"linkable": True}
+"""``opt`` of a route below one job that also takes ``?link=``, a token of ``POST /jobs/{job_id}/links``."""
 _KEY_PREFIX = "rf_"
 
 
@@ -21,6 +23,10 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
     async def authenticate_request(self, connection: "ASGIConnection[Any, Any, Any, Any]") -> AuthenticationResult:
         """Return the user and the access of a request."""
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        link = connection.query_params.get("link")
+        if not token and link and connection.scope["route_handler"].opt.get("linkable"):
+            access = decode_link(link, connection.path_params["job_id"], secret=connection.app.state.jwt_secret)
+            return AuthenticationResult(user=access.user, auth=access)
         if not token:
             raise CredentialsError("An access token is missing: send `Authorization: Bearer …`")
         if scheme.lower() != "bearer":

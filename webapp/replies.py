@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from reconflow.core.drift import DriftReport, Severity
-from reconflow.jobs.records import ApiKey, Job, JobEvent, Role, User
+from reconflow.jobs.records import ApiKey, Job, JobEvent, Role, RunnerState, User
 from reconflow.jobs.results import ClusterEntry, ImageEntry
 from reconflow.jobs.states import ErrorCode, Stage, hint
 
@@ -19,6 +19,39 @@ class TokenReply(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds."""
     refresh_token: str
     """Good for one ``POST /auth/refresh``."""
+
+
+class SessionReply(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of the web page; its refresh token is in a cookie that scripts cannot read."""
+
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105 - the scheme's name
+    expires_in: int
+    """Seconds."""
+    name: str
+    role: Role
+
+
+class LinksReply(msgspec.Struct, frozen=True, kw_only=True):
+    """A token for links to what one job made."""
+
+    link: str
+    expires_in: int
+    """Seconds."""
+
+
+class StatusReply(msgspec.Struct, frozen=True, kw_only=True):
+    """How the service is doing, for its administrators."""
+
+    version: str
+    runners: list[RunnerState]
+    """Those heard of within the last seconds."""
+    stages: dict[str, int]
+    """Jobs by stage."""
+    oldest_queued_s: float
+    free_bytes: int
+    total_bytes: int
+    """Of the disk the data directory is on."""
 
 
 class HealthReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from typing import Any
 
 import jwt
 import msgspec
@@ -11,6 +12,8 @@ from reconflow.jobs.records import Role, User
 
 _ALGORITHM = "HS256"
 _ISSUER = "reconflow"
+_LINK_ISSUER = "reconflow/link"
+"""Another issuer, so that neither kind of token passes for the other."""
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -29,6 +32,27 @@ def encode_token(user: User, *, secret: str, lifetime_s: int) -> str:
     return jwt.encode(claims | {"exp": now + lifetime_s, "jti": uuid.uuid4().hex}, secret, algorithm=_ALGORITHM)
 
 
+def encode_link(user: User, job_id: str, *, secret: str, lifetime_s: int) -> str:
+    """Return a token that lets a browser fetch what one job made, without a header."""
+    claims = {"sub": user.user_id, "name": user.name, "role": user.role, "job": job_id, "iss": _LINK_ISSUER}
+    return jwt.encode(claims | {"exp": int(time.time()) + lifetime_s, "jti": ""}, secret, algorithm=_ALGORITHM)
+
+
+def decode_link(token: str, job_id: str, *, secret: str) -> Access:
+    """Return in whose name a link was made.
+
+    Raises
+    ------
+    CredentialsError
+        If it is malformed, expired, or for another job.
+
+    """
+    claims = _claims(token, secret=secret, issuer=_LINK_ISSUER, what="link", require=("job",))
+    if claims["job"] != job_id:
+        raise CredentialsError("The link is for another job")
+    return _access(claims, "link")
+
+
 def decode_token(token: str, *, secret: str) -> Access:
     """Return whose token it is.
 
@@ -38,14 +62,23 @@ def decode_token(token: str, *, secret: str) -> Access:
         If it is malformed, expired, signed with another secret or for another service.
 
     """
+    return _access(_claims(token, secret=secret, issuer=_ISSUER, what="access token"), "access token")
+
+
+def _claims(token: str, *, secret: str, issuer: str, what: str, require: tuple[str, ...] = ()) -> dict[str, Any]:
+    required = ["sub", "exp", "jti", "role", *require]
     try:
-        claims = jwt.decode(
-            token, secret, algorithms=[_ALGORITHM], issuer=_ISSUER, options={"require": ["sub", "exp", "jti", "role"]}
-        )
-        role: Role = msgspec.convert(claims["role"], Role)
-        user = User(user_id=str(claims["sub"]), name=str(claims.get("name", "")), role=role, created_at=0.0)
-        return Access(user, str(claims["jti"]), float(claims["exp"]))
+        return jwt.decode(token, secret, algorithms=[_ALGORITHM], issuer=issuer, options={"require": required})
     except jwt.ExpiredSignatureError as error:
-        raise CredentialsError("The access token has expired") from error
-    except (jwt.InvalidTokenError, msgspec.ValidationError) as error:
-        raise CredentialsError("The access token is not valid") from error
+        raise CredentialsError(f"The {what} has expired") from error
+    except jwt.InvalidTokenError as error:
+        raise CredentialsError(f"The {what} is not valid") from error
+
+
+def _access(claims: dict[str, Any], what: str) -> Access:
+    try:
+        role: Role = msgspec.convert(claims["role"], Role)
+    except msgspec.ValidationError as error:
+        raise CredentialsError(f"The {what} is not valid") from error
+    user = User(user_id=str(claims["sub"]), name=str(claims.get("name", "")), role=role, created_at=0.0)
+    return Access(user, str(claims["jti"]), float(claims["exp"]))

@@ -123,11 +123,15 @@ class AccountBook:
     def start_session(self, user: User, *, lifetime_s: float) -> TokenPair:
         """Return a first refresh token for a user who has just logged in."""
         with writing(self._engine) as connection:
-            connection.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < time.time()))
+            # A used token is kept as long as its session may live, so that its reuse is noticed.
+            connection.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < time.time() - lifetime_s))
             return _issue(connection, user, family=str(uuid.uuid4()), lifetime_s=lifetime_s)
 
-    def rotate(self, refresh_token: str, *, lifetime_s: float) -> TokenPair:
+    def rotate(self, refresh_token: str, *, lifetime_s: float, leeway_s: float = 0.0) -> TokenPair:
         """Trade a refresh token for the next one. A token that was traded before ends its whole session.
+
+        For ``leeway_s`` after its first trade a token may be traded again: a browser that reloads while the answer is
+        on its way never sees it.
 
         Raises
         ------
@@ -138,9 +142,10 @@ class AccountBook:
         mine = refresh_tokens.c.hash == _hash(refresh_token)
         with writing(self._engine) as connection:
             row = connection.execute(select(refresh_tokens).where(mine).with_for_update()).mappings().one_or_none()
-            reused = row is not None and row["used"]
-            if row is not None and not reused and row["expires_at"] > time.time():
-                connection.execute(update(refresh_tokens).where(mine).values(used=True))
+            now = time.time()
+            if row is not None and row["expires_at"] > now and (leeway_s or not row["used"]):
+                if not row["used"]:
+                    connection.execute(update(refresh_tokens).where(mine).values(used=True, expires_at=now + leeway_s))
                 query = select(*_USER_COLUMNS).where(users.c.user_id == row["user_id"])
                 user = struct_of(connection.execute(query).mappings().one(), User)
                 return _issue(connection, user, family=row["family"], lifetime_s=lifetime_s)

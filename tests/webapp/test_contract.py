@@ -17,7 +17,7 @@ PROTECTED = [
     ("POST", "/drift/trigger-retrain"), ("GET", "/status/x"), ("GET", "/jobs/x"), ("GET", "/download/jobs/x"),
     ("GET", "/download/jobs/x/csv"), ("GET", "/download/jobs/x/y.ply"), ("GET", "/clusters/x"), ("DELETE", "/jobs/x"),
     ("GET", "/jobs/x/insights"), ("GET", "/jobs/x/events"), ("GET", "/auth/keys"), ("GET", "/users"),
-    ("POST", "/jobs/x/cancel"), ("POST", "/jobs/x/retry"),
+    ("POST", "/jobs/x/cancel"), ("POST", "/jobs/x/retry"), ("POST", "/jobs/x/links"), ("GET", "/admin/status"),
 ]  # fmt: skip
 
 

@@ -3,20 +3,41 @@
 from typing import Any, Literal
 
 from anyio import to_thread
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from reconflow.jobs.service import JobService
 from webapp.errors import problems
+from webapp.guards import LINKABLE
 from webapp.ranges import file_response
-from webapp.tokens import Access
+from webapp.replies import LinksReply
+from webapp.tokens import Access, encode_link
 
 Asked = Request[Any, Access, Any]
 Service = NamedDependency[JobService]
+_LINK_LIVES_S = 600
 
 
-@get("/download/jobs/{job_id:str}", tags=["results"], responses=problems(404, 409, 416), media_type="application/zip")
+@post("/jobs/{job_id:str}/links", status_code=200, tags=["results"], responses=problems(404), sync_to_thread=True)
+def links(job_id: FromPath[str], request: Asked, service: Service) -> LinksReply:
+    """Return a token for links a browser can follow by itself: ``GET /download/jobs/{job_id}…?link=TOKEN``.
+
+    It is good for a few minutes, for reading, and for what this one job made.
+    """
+    service.job(request.auth.user, job_id)
+    secret = request.app.state.jwt_secret
+    token = encode_link(request.auth.user, job_id, secret=secret, lifetime_s=_LINK_LIVES_S)
+    return LinksReply(link=token, expires_in=_LINK_LIVES_S)
+
+
+@get(
+    "/download/jobs/{job_id:str}",
+    opt=LINKABLE,
+    tags=["results"],
+    responses=problems(404, 409, 416),
+    media_type="application/zip",
+)
 async def plys(job_id: FromPath[str], request: Asked, service: Service) -> Response[Any]:
     """Return all PLY files of the job as a ZIP."""
     path = await to_thread.run_sync(lambda: service.result(request.auth.user, job_id).zip_of_plys())
@@ -25,6 +46,7 @@ async def plys(job_id: FromPath[str], request: Asked, service: Service) -> Respo
 
 @get(
     "/download/jobs/{job_id:str}/csv",
+    opt=LINKABLE,
     tags=["results"],
     responses=problems(404, 409),
     media_type="text/csv",
@@ -44,6 +66,7 @@ def csv(
 
 @get(
     "/download/jobs/{job_id:str}/models",
+    opt=LINKABLE,
     tags=["results"],
     responses=problems(404, 409, 416),
     media_type="application/zip",
@@ -54,7 +77,13 @@ async def models(job_id: FromPath[str], request: Asked, service: Service) -> Res
     return await file_response(request, path, media_type="application/zip", filename=f"{job_id}-models.zip")
 
 
-@get("/download/jobs/{job_id:str}/report", tags=["results"], responses=problems(404, 409), media_type="text/html")
+@get(
+    "/download/jobs/{job_id:str}/report",
+    opt=LINKABLE,
+    tags=["results"],
+    responses=problems(404, 409),
+    media_type="text/html",
+)
 async def report(job_id: FromPath[str], request: Asked, service: Service) -> Response[Any]:
     """Return the self-contained report page."""
     path = await to_thread.run_sync(lambda: service.result(request.auth.user, job_id).report())
@@ -63,6 +92,7 @@ async def report(job_id: FromPath[str], request: Asked, service: Service) -> Res
 
 @get(
     "/download/jobs/{job_id:str}/transforms/{cluster:str}",
+    opt=LINKABLE,
     tags=["results"],
     responses=problems(404, 409),
     sync_to_thread=True,
@@ -74,6 +104,7 @@ def transforms(job_id: FromPath[str], cluster: FromPath[str], request: Asked, se
 
 @get(
     "/download/jobs/{job_id:str}/{filename:str}",
+    opt=LINKABLE,
     tags=["results"],
     responses=problems(404, 409, 416),
     media_type="application/octet-stream",

@@ -17,6 +17,7 @@ from reconflow.errors import InputError
 from reconflow.jobs.service import JobInsights, JobService
 from reconflow.jobs.states import Stage
 from webapp.errors import problems
+from webapp.guards import LINKABLE
 from webapp.metrics import Metrics
 from webapp.multipart import receive_form
 from webapp.replies import (
@@ -168,7 +169,7 @@ def images(job_id: FromPath[str], request: Asked, service: Service) -> ImagesRep
     return ImagesReply(images=service.result(request.auth.user, job_id).images())
 
 
-@get("/jobs/{job_id:str}/thumbnail", tags=["results"], responses=problems(404, 409), sync_to_thread=True)
+@get("/jobs/{job_id:str}/thumbnail", opt=LINKABLE, tags=["results"], responses=problems(404, 409), sync_to_thread=True)
 def thumbnail(job_id: FromPath[str], name: FromQuery[str], request: Asked, service: Service) -> Response[bytes]:
     """Return a small upright JPEG of one photo."""
     return Response(service.result(request.auth.user, job_id).thumbnail(name), media_type="image/jpeg")
