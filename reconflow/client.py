@@ -7,15 +7,17 @@
 >>> client.download(job_id, "result")  # doctest: +SKIP
 """
 
+import base64
 import os
 import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 import msgspec
@@ -26,13 +28,25 @@ from reconflow.errors import InputError, JobStateError, ServiceError
 
 _POLL_S = 0.5
 _ENDED = frozenset({"success", "failed", "cancelled"})
+_LARGE = 64 << 20
+"""Bytes from which on an upload is worth resuming."""
+_PIECE = 64 << 20
+_BLOCK = 1 << 18
+_TUS = {"Tus-Resumable": "1.0.0"}
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
+_AGAIN = (
+    errors.UnreachableError, errors.JobStateError, errors.UploadBusyError, errors.RetrainError, errors.NotReadyError
+)  # fmt: skip
+"""What may go away by itself during a resumable upload: 409, 423, 502 of a proxy, 503 and no answer."""
 _KINDS: dict[int, type[errors.ReconflowError]] = {
     400: errors.InputError,
     401: errors.CredentialsError,
     403: errors.ForbiddenError,
     404: errors.JobNotFoundError,
     409: errors.JobStateError,
+    410: errors.UploadEndedError,
     413: errors.TooLargeError,
+    423: errors.UploadBusyError,
     429: errors.ThrottledError,
     502: errors.RetrainError,
     503: errors.NotReadyError,
@@ -53,6 +67,8 @@ class Client:
         An account instead of a key; the token is renewed as needed.
     timeout_s : float
         For each answer; uploads and downloads may take longer as long as bytes flow.
+    patience_s : float
+        How long resumable uploads and :meth:`wait` outlast a service that is away.
 
     Every method raises the error of `reconflow.errors` that fits the service's answer, with its sentence.
 
@@ -66,8 +82,10 @@ class Client:
         username: str | None = None,
         password: str | None = None,
         timeout_s: float = 60.0,
+        patience_s: float = 300.0,
     ):
         self._http = httpx.Client(base_url=base_url, timeout=timeout_s)
+        self._patience_s = patience_s
         self._login = {"username": username, "password": password} if username is not None else None
         self._lock = threading.Lock()
         if api_key is not None:
@@ -93,20 +111,59 @@ class Client:
         scene_name: str = "scene_01",
         options: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        resumable: bool | None = None,
     ) -> str:
-        """Upload a ZIP, or a folder with its sub-folders, and return the job's id."""
+        """Upload a ZIP, or a folder with its sub-folders, and return the job's id.
+
+        ``resumable`` uploads go on where they were when the connection, or the service, comes back within minutes;
+        by default those of more than 64 MB.
+        """
         source = Path(photos)
         if not source.exists():
             raise InputError(f"{source} does not exist")
         fields = {"dataset_name": dataset_name, "scene_name": scene_name}
         if options:
             fields["options"] = msgspec.json.encode(options).decode()
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        if idempotency_key:
+            fields["idempotency_key"] = idempotency_key
         with tempfile.TemporaryDirectory() as scratch:
             path = source if source.is_file() else _packed(source, Path(scratch) / "photos.zip")
             with path.open("rb") as file:
+                if path.stat().st_size > _LARGE if resumable is None else resumable:
+                    return self._upload_in_pieces(file, path.stat().st_size, fields)
+                headers = {"Idempotency-Key": key} if (key := fields.pop("idempotency_key", "")) else {}
                 files = {"file": ("photos.zip", file, "application/zip")}
                 return str(self._ask("POST", "/upload", data=fields, files=files, headers=headers)["job_id"])
+
+    def _upload_in_pieces(self, file: BinaryIO, size: int, fields: Mapping[str, str]) -> str:
+        """Upload by tus 1.0. Pieces have no checksum of their own, so that of a lost one all that arrived counts."""
+        metadata = ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in fields.items())
+        told = _TUS | {"Upload-Length": str(size), "Upload-Metadata": metadata}
+        url = self._send("POST", "/uploads", headers=told).headers["location"]
+        patience = _Patience(self._patience_s)
+        offset = 0
+        while offset < size:
+            try:
+                headers = _TUS | {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+                headers["Content-Length"] = str(min(_PIECE, size - offset))
+                piece = partial(_blocks, file, offset, min(_PIECE, size - offset))
+                offset = int(self._send("PATCH", url, content=piece, headers=headers).headers["upload-offset"])
+            except _AGAIN as error:
+                patience.wait(error)
+                offset = self._offset(url, patience)
+            patience.renew(offset)
+        while True:
+            try:
+                return str(self._ask("POST", f"{url}/job")["job_id"])
+            except _AGAIN as error:
+                patience.wait(error)
+
+    def _offset(self, url: str, patience: "_Patience") -> int:
+        while True:
+            try:
+                return int(self._send("HEAD", url, headers=_TUS).headers["upload-offset"])
+            except _AGAIN as error:
+                patience.wait(error)
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Return a job."""
@@ -135,10 +192,16 @@ class Client:
 
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        patience = _Patience(self._patience_s)
         with Progress(*columns, disable=not progress) as bars:
             bar = bars.add_task("queued", total=100)
             while True:
-                job = self.job(job_id)
+                try:
+                    job = self.job(job_id)
+                except errors.UnreachableError as error:  # a restart of the service ends no job
+                    patience.wait(error)
+                    continue
+                patience.renew()
                 bars.update(bar, completed=job["progress"], description=f"{job['stage']}: {job['message']}")
                 if job["stage"] in _ENDED:
                     return job
@@ -181,26 +244,64 @@ class Client:
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         if self._login is not None and "Authorization" not in self._http.headers:
             self._log_in()
-        answer = self._http.request(method, path, **request)
-        if answer.status_code == 401 and self._login is not None and "files" not in request:
+        answer = self._request(method, path, **request)
+        if answer.status_code == 401 and self._login is not None:
             self._log_in()
-            answer = self._http.request(method, path, **request)
+            for _, file, _ in request.get("files", {}).values():
+                file.seek(0)
+            answer = self._request(method, path, **request)
         return _checked(answer)
+
+    def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            content = request.get("content")
+            return self._http.request(method, path, **request | ({"content": content()} if content else {}))
+        except httpx.TransportError as error:
+            raise errors.UnreachableError(f"the service at {self._http.base_url} does not answer: {error}") from error
 
     def _log_in(self) -> None:
         with self._lock:
-            token = _checked(self._http.post("/auth/token", json=self._login)).json()["access_token"]
+            token = _checked(self._request("POST", "/auth/token", json=self._login)).json()["access_token"]
             self._http.headers["Authorization"] = f"Bearer {token}"
 
     def _save(self, path: str, target: Path) -> Path:
-        partial = target.with_name(f"{target.name}.partial")
-        with self._http.stream("GET", path) as answer, partial.open("wb") as file:
-            if answer.is_error:
-                answer.read()
-            _checked(answer)
-            for block in answer.iter_bytes():
-                file.write(block)
-        return partial.rename(target)
+        unfinished = target.with_name(f"{target.name}.partial")
+        try:
+            with self._http.stream("GET", path) as answer:
+                if answer.is_error:
+                    answer.read()
+                _checked(answer)
+                with unfinished.open("wb") as file:
+                    for block in answer.iter_bytes():
+                        file.write(block)
+            return unfinished.rename(target)
+        except httpx.TransportError as error:
+            raise errors.UnreachableError(f"{target.name} did not come whole: {error}") from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+class _Patience:
+    """Waits longer and longer between tries, and gives up when nothing has moved for too long."""
+
+    def __init__(self, patience_s: float):
+        self._patience_s = patience_s
+        self._marker: object = None
+        self.renew()
+
+    def renew(self, marker: object = None) -> None:
+        """Begin anew, where there is progress: a marker is another one than before."""
+        if marker is None or marker != self._marker:
+            self._marker = marker
+            self._pause_s = _SHORTEST_PAUSE_S
+            self._deadline = time.monotonic() + self._patience_s
+
+    def wait(self, error: errors.ReconflowError) -> None:
+        """Wait before another try, or raise the error of the last."""
+        if time.monotonic() + self._pause_s > self._deadline:
+            raise error
+        time.sleep(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:
@@ -211,6 +312,13 @@ def _checked(answer: httpx.Response) -> httpx.Response:
     except (ValueError, KeyError, TypeError):
         detail = f"the service answered {answer.status_code}"
     raise _KINDS.get(answer.status_code, ServiceError)(detail)
+
+
+def _blocks(file: BinaryIO, start: int, size: int) -> Generator[bytes]:
+    file.seek(start)
+    while size > 0 and (block := file.read(min(_BLOCK, size))):
+        size -= len(block)
+        yield block
 
 
 def _packed(folder: Path, target: Path) -> Path:

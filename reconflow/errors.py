@@ -27,6 +27,7 @@
         ├── ChecksumError        a piece does not match its checksum                     (HTTP 460)
         ├── RetrainError         Airflow is unreachable or refuses                       (HTTP 502)
         ├── NotReadyError        no worker is up                                         (HTTP 503)
+        ├── UnreachableError     the service does not answer; only the client raises it
         └── DiskFullError        no room for it                                          (HTTP 507)
 
 A message is one sentence a person can act on. ``stage`` and ``item`` say where it happened; both survive pickling,
@@ -158,6 +159,10 @@ class RetrainError(ServiceError):
 
 class NotReadyError(ServiceError):
     """No worker is up yet."""
+
+
+class UnreachableError(ServiceError):
+    """The service does not answer. Only the client raises it."""
 
 
 class DiskFullError(ServiceError):

@@ -15,6 +15,8 @@ _PATIENCE_S = 30.0
 async def received(request: "Request[Any, Any, Any]") -> AsyncIterator[bytes]:
     """Yield the body in pieces, none of them empty.
 
+    Of a body whose connection is cut, the server may drop the last 64 KB it has not handed over yet.
+
     Raises
     ------
     InputError

@@ -12,6 +12,7 @@ import uuid
 import httpx
 import pytest
 
+import reconflow as rf
 from reconflow.jobs.forms import UploadForm
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import User
@@ -178,3 +179,22 @@ def test_a_crash_between_the_job_and_the_note_of_it_makes_no_second_job(tmp_path
         assert [job.job_id for job in ledger.jobs().jobs] == [job_id]
         assert not upload.path.exists()
         assert service.files.upload(job_id).read_bytes() == small_zip
+
+
+def test_the_client_goes_on_by_itself_when_the_web_process_is_killed_and_started_again(killable, tmp_path, small_zip):
+    (tmp_path / "photos.zip").write_bytes(small_zip)
+    killable.start().close()
+    ids = []
+
+    def upload():
+        with rf.Client(killable.url, username="admin", password=PASSWORD) as client:
+            ids.append(client.upload(tmp_path / "photos.zip", resumable=True))
+
+    sender = threading.Thread(target=upload)
+    sender.start()
+    while not any(path.stat().st_size for path in killable.data_dir.glob("uploads/*/photos.zip")):
+        time.sleep(0.001)
+    killable.kill()
+    killable.start().close()
+    sender.join()
+    assert (killable.data_dir / "jobs" / ids[0] / "upload.zip").read_bytes() == small_zip

@@ -1,0 +1,170 @@
+"""The client against real servers, behind connections that break."""
+
+import contextlib
+import io
+import random
+import select
+import socket
+import threading
+import time
+import zipfile
+
+import pytest
+
+import reconflow as rf
+from reconflow.errors import InputError, JobStateError, UnreachableError
+
+PASSWORD = "correct horse"
+
+
+class Cable:
+    """A connection to a service that breaks after every ``limit`` bytes from the client."""
+
+    def __init__(self, url, limit):
+        host, port = url.removeprefix("http://").split(":")
+        self._target = (host, int(port))
+        self._limit = limit
+        self.sent = 0
+        self.breaks = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._threads = [threading.Thread(target=self._listen)]
+        self._threads[0].start()
+
+    def _listen(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self._threads.append(threading.Thread(target=self._carry, args=(client,)))
+                self._threads[-1].start()
+
+    def _carry(self, client):
+        carried = 0
+        with client, socket.create_connection(self._target) as service, contextlib.suppress(OSError):
+            while carried < self._limit:
+                ready, _, _ = select.select([client, service], [], [], 10)
+                for end in ready:
+                    block = end.recv(min(4096, self._limit - carried))
+                    if not block:
+                        return
+                    (service if end is client else client).sendall(block)
+                    if end is client:
+                        carried += len(block)
+                        self.sent += len(block)
+            self.breaks += 1
+
+    def close(self):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.fixture
+def cable(web):
+    made = []
+
+    def lay(limit):
+        made.append(Cable(web.url, limit))
+        return made[-1]
+
+    yield lay
+    for each in made:
+        each.close()
+
+
+def enlarged(archive, size):
+    content = io.BytesIO(archive)
+    with zipfile.ZipFile(content, "a") as file:
+        file.writestr("notes.txt", random.Random(0).randbytes(size))
+    return content.getvalue()
+
+
+@pytest.fixture
+def photos(tmp_path, small_zip):
+    path = tmp_path / "photos.zip"
+    path.write_bytes(small_zip)
+    return path
+
+
+def test_a_resumable_upload_goes_on_over_a_connection_that_breaks_again_and_again(web, cable, photos, small_zip):
+    content = enlarged(small_zip, 2_000_000)
+    photos.write_bytes(content)
+    wire = cable(400_000)
+    with rf.Client(wire.url, username="anna", password=PASSWORD) as client:
+        job_id = client.upload(photos, dataset_name="wire", options={"preset": "fast"}, resumable=True)
+        job = client.job(job_id)
+    assert (job["n_images"], job["dataset_name"]) == (5, "wire")
+    assert wire.breaks >= 4
+    assert wire.sent < 2 * len(content)
+    assert web.service.files.upload(job_id).read_bytes() == content
+
+
+def test_a_resumable_upload_makes_one_job_for_one_key(web, photos):
+    with rf.Client(web.url, username="anna", password=PASSWORD) as client:
+        ids = {client.upload(photos, idempotency_key="a key", resumable=how) for how in (True, False, True)}
+    assert len(ids) == 1
+
+
+def test_a_refused_upload_says_why_in_both_ways(web, tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"not a zip")
+    with rf.Client(web.url, username="anna", password=PASSWORD) as client:
+        for resumable in (True, False):
+            with pytest.raises(InputError, match="not a ZIP"):
+                client.upload(tmp_path / "a.zip", resumable=resumable)
+            with pytest.raises(InputError, match="dataset_name"):
+                client.upload(tmp_path / "a.zip", resumable=resumable, dataset_name="a/b")
+
+
+def test_an_upload_outlives_an_access_token(tmp_path, site, photos):
+    with (
+        site(tmp_path / "data", jwt_expiry_seconds=1) as web,
+        rf.Client(web.url, username="anna", password=PASSWORD) as client,
+    ):
+        client.jobs()
+        for resumable in (True, False):
+            time.sleep(1.2)
+            assert client.upload(photos, resumable=resumable)
+
+
+def test_a_service_that_is_away_is_told_with_its_address_after_some_patience(photos):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with rf.Client(url, api_key="rf_x", patience_s=0.5) as client:
+        for ask in (
+            client.jobs,
+            lambda: client.upload(photos, resumable=True),
+            lambda: client.wait("x", progress=False),
+        ):
+            with pytest.raises(UnreachableError, match=url):
+                ask()
+
+
+def test_a_download_that_fails_leaves_nothing(web, photos, tmp_path):
+    folder = tmp_path / "result"
+    with rf.Client(web.url, username="anna", password=PASSWORD) as client:
+        job_id = client.upload(photos)
+        with pytest.raises(JobStateError):
+            client.download(job_id, folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_download_cut_short_leaves_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+
+        server = threading.Thread(target=answer)
+        server.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with (
+            rf.Client(url, api_key="rf_x") as client,
+            pytest.raises(UnreachableError, match=r"a\.csv did not come whole"),
+        ):
+            client._save("/x", tmp_path / "a.csv")
+        server.join()
+    assert list(tmp_path.iterdir()) == []
