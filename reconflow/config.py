@@ -197,16 +197,19 @@ class CloudConfig(_Section, frozen=True):
 
 
 class ExecutionConfig(_Section, frozen=True):
-    """How work is cut and placed. Nothing in here changes a result, so nothing in here is part of a cache key."""
+    """How work is cut and placed. Nothing in here changes a result, so nothing in here is part of a cache key.
+
+    ``feature_cache_mb`` is what each worker keeps of the features it read: tiles share photos.
+    """
 
     images_per_extract_task: int = 8
     images_per_tile: int = 12
-    mapping_slots: int = 0
+    feature_cache_mb: int = 256
 
     def __post_init__(self) -> None:
         self._require("images_per_extract_task", low=1)
         self._require("images_per_tile", low=1)
-        self._require("mapping_slots", low=0)
+        self._require("feature_cache_mb", low=0)
 
 
 class PipelineConfig(_Section, frozen=True):

@@ -262,6 +262,7 @@ class _Run:
         work: list[MatchTask] = plan_matches(
             pairs, images=images, keys=keys, stored=table.stored, images_per_side=side, slots=self.where.slots
         )
+        at_hand = read = 0
         with self._stage("match", unit="pairs", total=len(pairs), reused=table.count_stored()) as stage:
             for ended in self._do(work, tasks.match, stage, self.context):
                 if isinstance(ended, Died):
@@ -269,7 +270,9 @@ class _Run:
                 else:
                     table.stored.update(ended.outcome.pairs)
                     table.failed.update(ended.outcome.failed)
+                    at_hand, read = at_hand + ended.outcome.at_hand, read + ended.outcome.read
             stage.failed = len(table.failed)
+        logger.info("match: %d of %d feature sets were at hand", at_hand, at_hand + read)
         if table.failed:
             reason = min(table.failed.values())
             self.tell(Notice(stage="match", message=f"{len(table.failed)} pairs failed, the first because {reason}"))

@@ -23,6 +23,7 @@ from reconflow.nets.protocols import Extractor, Matcher
 from reconflow.nets.registry import create_extractor, create_matcher
 from reconflow.nets.vlad import rank_neighbours, train_vocabulary, vlad
 from reconflow.pipeline.control import RunLine, TaskControl
+from reconflow.pipeline.feature_cache import FeatureCache
 from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask, RetrieveTask, TilePair
 from reconflow.stages.extract import extract_features
 from reconflow.stages.ingest import ingest_image, read_image
@@ -71,6 +72,10 @@ class MatchOutcome(msgspec.Struct, frozen=True):
 
     pairs: dict[str, StoredPair]
     failed: dict[str, str]
+    at_hand: int
+    """Photos of the tile whose features the worker still had."""
+    read: int
+    """Photos whose features came from the store."""
 
 
 def ingest(task: IngestTask, context: RunContext) -> IngestOutcome:
@@ -115,7 +120,8 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     """Match and verify the pairs of a tile into one pack; hopeless pairs end after the coarse pass."""
     control = TaskControl(context.line, stage="match", task=task.key)
     root = open_root(context.store)
-    stored = read_features(root, {image.ref for image in task.images})
+    cache = feature_cache(context.config.execution.feature_cache_mb)
+    stored, at_hand = cache.read(root, {image.ref for image in task.images})
     features = [stored[image.ref] for image in task.images]
     counts = _coarse(features, task.pairs, context)
     matched: list[MatchedPair] = []
@@ -131,7 +137,8 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
             logger.debug("matching of %s failed", names, exc_info=True)
             failed[pair.key] = _reason(error)
         control.advance(done + 1)
-    return MatchOutcome(GeometryStore(root, context.geometries).write(matched), failed)
+    pairs = GeometryStore(root, context.geometries).write(matched)
+    return MatchOutcome(pairs, failed, at_hand, len(stored) - at_hand)
 
 
 def retrieve(task: RetrieveTask, context: RunContext) -> list[list[int]]:
@@ -152,6 +159,12 @@ def retrieve(task: RetrieveTask, context: RunContext) -> list[list[int]]:
         control.advance(done + 1)
     count = max(config.retrieval_neighbours, config.partners_floor)
     return rank_neighbours(vectors, count=count)
+
+
+@functools.cache
+def feature_cache(megabytes: int) -> FeatureCache:
+    """Return this process's features at hand."""
+    return FeatureCache(megabytes << 20)
 
 
 @functools.cache
