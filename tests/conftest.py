@@ -89,6 +89,12 @@ class Serving:
         return took
 
 
+@pytest.fixture(scope="session")
+def serving():
+    """The class that starts a service, for fixtures that live longer than a test."""
+    return Serving
+
+
 @pytest.fixture
 def serve(tmp_path):
     """Starts services on one data directory: ``serve("--workers", "2", RECONFLOW_LEASE_S="3")``."""

@@ -21,7 +21,6 @@ from reconflow.errors import (
     OutputError,
     ReconflowError,
     TooFewImagesError,
-    WeightsError,
 )
 
 Stage = Literal["queued", "extracting", "matching", "triangulating", "decimating", "success", "failed", "cancelled"]
@@ -115,7 +114,6 @@ _CODES: tuple[tuple[type[ReconflowError], ErrorCode], ...] = (
     (NoImagesError, "no_images"),
     (NoModelError, "no_model"),
     (ConfigError, "bad_options"),
-    (WeightsError, "bad_options"),
     (ClusterError, "worker_lost"),
     (DiskFullError, "disk_full"),
     (OutputError, "disk_full"),

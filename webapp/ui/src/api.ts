@@ -1,3 +1,4 @@
+import { found, lost } from "./connection";
 import { accessToken, forget, renew } from "./session";
 import type {
   ApiKey,
@@ -9,6 +10,7 @@ import type {
   JobPage,
   NewApiKey,
   OptionsReply,
+  ServiceStatus,
   Stage,
   User,
 } from "./wire";
@@ -96,6 +98,15 @@ export class Api {
     await this.ask(`/auth/keys/${id}`, { method: "DELETE" });
   }
 
+  /** Returns a token of a few minutes for `GET /download/jobs/{id}…?link=TOKEN`. */
+  async link(id: string): Promise<string> {
+    return (await this.json<{ link: string }>(`/jobs/${id}/links`, { method: "POST" })).link;
+  }
+
+  status(): Promise<ServiceStatus> {
+    return this.json("/admin/status");
+  }
+
   /** Returns the address of a photo's small picture, good while the page is open. */
   thumbnail(id: string, name: string): Promise<string> {
     const path = `/jobs/${id}/thumbnail?name=${encodeURIComponent(name)}`;
@@ -133,9 +144,12 @@ export class Api {
       const token = await accessToken();
       if (token === null) return new Response('{"detail": "Please sign in again."}', { status: 401 });
       headers.set("Authorization", `Bearer ${token}`);
-      return await fetch(path, { ...init, headers });
+      const answer = await fetch(path, { ...init, headers });
+      found();
+      return answer;
     } catch (error) {
-      if (error instanceof DOMException && error.name === "AbortError") throw error;
+      if (init.signal?.aborted) throw error;
+      lost();
       throw new OfflineError();
     }
   }

@@ -47,11 +47,12 @@ export function forget(): void {
 
 async function trade(): Promise<boolean> {
   const answer = await fetch("/auth/session/refresh", { method: "POST" });
-  if (answer.ok) {
+  if (answer.status === 200) {
     keep((await answer.json()) as Session);
     return true;
   }
-  if (answer.status === 401) forget();
+  if (answer.status !== 204 && answer.status !== 401) throw new Error("The service does not answer as it should.");
+  forget();
   return false;
 }
 

@@ -129,6 +129,24 @@ export interface NewApiKey {
   key: string;
 }
 
+export interface Runner {
+  /** `host:pid:random`. */
+  runner: string;
+  /** Empty while its workers are starting. */
+  device: string;
+  dashboard_url: string;
+  seen_at: number;
+}
+
+export interface ServiceStatus {
+  version: string;
+  runners: Runner[];
+  stages: Partial<Record<Stage, number>>;
+  oldest_queued_s: number;
+  free_bytes: number;
+  total_bytes: number;
+}
+
 /** A part of JSON Schema: what `GET /options` uses. */
 export interface Schema {
   $ref?: string;

@@ -1,0 +1,67 @@
+import { type Api, ApiError } from "./api";
+import type { JobEvent } from "./wire";
+import { isEnded } from "./words";
+
+const AGAIN_MS = 1000;
+const AGAIN_AT_MOST_MS = 15_000;
+
+/**
+ * Calls back with all that happened to a job and goes on as it happens, until the job ends.
+ *
+ * The stream is read by hand, because `EventSource` cannot send an Authorization header. A lost connection is taken up
+ * again after the event that was heard last.
+ */
+export function followEvents(api: Api, jobId: string, heard: (event: JobEvent) => void, gone: () => void): () => void {
+  const ending = new AbortController();
+  void listen(api, jobId, heard, gone, ending.signal);
+  return () => ending.abort();
+}
+
+async function listen(
+  api: Api,
+  jobId: string,
+  heard: (event: JobEvent) => void,
+  gone: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let last = 0;
+  let wait = AGAIN_MS;
+  while (!signal.aborted) {
+    try {
+      const headers = { Accept: "text/event-stream", "Last-Event-ID": String(last) };
+      const answer = await api.ask(`/jobs/${jobId}/events`, { headers, signal });
+      wait = AGAIN_MS;
+      for await (const data of messages(answer)) {
+        const event = JSON.parse(data) as JobEvent;
+        last = event.id;
+        heard(event);
+        if (event.kind === "stage" && isEnded(event.stage)) return;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof ApiError && error.status === 404) {
+        gone();
+        return;
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    wait = Math.min(wait * 2, AGAIN_AT_MOST_MS);
+  }
+}
+
+/** Yields the data of every server-sent event in a body. */
+async function* messages(answer: Response): AsyncGenerator<string> {
+  if (answer.body === null) return;
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const blocks = (rest + value).replaceAll("\r\n", "\n").split("\n\n");
+    rest = blocks.pop() ?? "";
+    for (const block of blocks) {
+      const lines = block.split("\n").filter((line) => line.startsWith("data:"));
+      if (lines.length > 0) yield lines.map((line) => line.slice(5).trimStart()).join("\n");
+    }
+  }
+}

@@ -1,0 +1,191 @@
+import type { Api } from "../api";
+import { element, fill } from "../element";
+import { icon } from "../icons";
+import type { Page } from "../router";
+import type { Role, ServiceStatus, Stage, User } from "../wire";
+import { bytes, duration, isEnded, moment, plural, sentence } from "../words";
+
+const EVERY_MS = 5000;
+
+/** How the service is doing and who may use it; for administrators. */
+export function adminPage(api: Api): Page {
+  return (main) => {
+    const state = element("div", { class: "cards" });
+    const people = element("div", {});
+    let timer = 0;
+    let left = false;
+    const watch = async (): Promise<void> => {
+      try {
+        const status = await api.status();
+        if (!left) fill(state, ...cards(status));
+      } catch (error) {
+        if (!left && state.childElementCount === 0) fill(state, problemOf(error));
+      }
+      if (!left) timer = window.setTimeout(() => void watch(), EVERY_MS);
+    };
+    const drawPeople = async (): Promise<void> => {
+      try {
+        fill(people, userTable(await api.users()));
+      } catch (error) {
+        fill(people, problemOf(error));
+      }
+    };
+    fill(
+      main,
+      element("div", { class: "head" }, element("h1", {}, "Service")),
+      state,
+      element("section", { class: "card stack" }, element("h2", {}, "Users"), people, userForm(api, drawPeople)),
+    );
+    void watch();
+    void drawPeople();
+    return () => {
+      left = true;
+      window.clearTimeout(timer);
+    };
+  };
+}
+
+function cards(status: ServiceStatus): HTMLElement[] {
+  const used = status.total_bytes - status.free_bytes;
+  const counts = Object.entries(status.stages) as [Stage, number][];
+  const running = counts
+    .filter(([stage]) => stage !== "queued" && !isEnded(stage))
+    .reduce((sum, [, count]) => sum + count, 0);
+  const waiting = status.stages.queued ?? 0;
+  return [
+    element("section", { class: "card stack" }, element("h2", {}, "Workers"), workers(status)),
+    element(
+      "section",
+      { class: "card stack" },
+      element("h2", {}, "Queue"),
+      element("p", {}, `${plural(running, "job")} running, ${waiting} waiting.`),
+      waiting > 0 && element("p", { class: "soft" }, `The oldest has waited for ${duration(status.oldest_queued_s)}.`),
+      element(
+        "p",
+        { class: "soft" },
+        `${status.stages.success ?? 0} done, ${status.stages.failed ?? 0} failed, ${status.stages.cancelled ?? 0} cancelled.`,
+      ),
+    ),
+    element(
+      "section",
+      { class: "card stack" },
+      element("h2", {}, "Disk"),
+      element("p", {}, `${bytes(status.free_bytes)} free of ${bytes(status.total_bytes)}.`),
+      element("meter", {
+        class: "meter",
+        min: 0,
+        max: status.total_bytes,
+        value: used,
+        low: status.total_bytes * 0.75,
+        high: status.total_bytes * 0.9,
+        optimum: 0,
+        "aria-label": "Disk used",
+      }),
+      element("p", { class: "soft" }, `reconflow ${status.version}`),
+    ),
+  ];
+}
+
+function workers(status: ServiceStatus): HTMLElement {
+  if (status.runners.length === 0)
+    return element(
+      "p",
+      { class: "problem" },
+      "No worker is up: jobs wait until one is. Have a look at the service's log.",
+    );
+  return element(
+    "ul",
+    { class: "files", role: "list" },
+    ...status.runners.map(({ runner, device, dashboard_url: dashboard }) =>
+      element(
+        "li",
+        { class: "stack-s" },
+        element("strong", {}, device === "" ? "Starting …" : device),
+        element("span", { class: "soft" }, `on ${runner.split(":")[0]}`),
+        dashboard !== "" &&
+          element("a", { href: dashboard, target: "_blank", rel: "noopener" }, "Dask dashboard ", icon("open")),
+      ),
+    ),
+  );
+}
+
+function userTable(users: User[]): HTMLElement {
+  const rows = users.map((user) =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row" }, user.name),
+      element("td", {}, user.role === "admin" ? "Administrator" : "User"),
+      element("td", {}, moment(user.created_at)),
+    ),
+  );
+  const head = ["Name", "Role", "Since"].map((name) => element("th", { scope: "col" }, name));
+  return element(
+    "div",
+    { class: "table-place" },
+    element(
+      "table",
+      { class: "table" },
+      element("thead", {}, element("tr", {}, ...head)),
+      element("tbody", {}, ...rows),
+    ),
+  );
+}
+
+function userForm(api: Api, changed: () => Promise<void>): HTMLElement {
+  const name = element("input", {
+    id: "user-name",
+    class: "input",
+    required: true,
+    maxlength: 100,
+    autocomplete: "off",
+  });
+  const password = element("input", {
+    id: "user-password",
+    class: "input",
+    type: "password",
+    required: true,
+    minlength: 8,
+    autocomplete: "new-password",
+  });
+  const role = element(
+    "select",
+    { id: "user-role", class: "input" },
+    element("option", { value: "user" }, "User"),
+    element("option", { value: "admin" }, "Administrator"),
+  );
+  const problem = element("p", { class: "problem", role: "alert", hidden: true });
+  const add = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    problem.hidden = true;
+    try {
+      await api.addUser(name.value, password.value, role.value as Role);
+      name.value = "";
+      password.value = "";
+      await changed();
+    } catch (error) {
+      problem.textContent = sentence(error);
+      problem.hidden = false;
+    }
+  };
+  const field = (label: string, input: HTMLElement): HTMLElement =>
+    element("div", { class: "field" }, element("label", { for: input.id }, label), input);
+  return element(
+    "form",
+    { class: "stack", onsubmit: add },
+    element("h3", {}, "Add a user"),
+    element(
+      "div",
+      { class: "fields" },
+      field("Name", name),
+      field("Password (8 characters or more)", password),
+      field("Role", role),
+    ),
+    problem,
+    element("div", { class: "row row-end" }, element("button", { type: "submit", class: "button" }, "Add")),
+  );
+}
+
+function problemOf(error: unknown): HTMLElement {
+  return element("p", { class: "problem", role: "alert" }, sentence(error));
+}

@@ -1,0 +1,121 @@
+import type { Job, Severity, Stage } from "./wire";
+
+/** How the page speaks of stages, times and sizes: in a photographer's words. */
+export const STAGES: Record<Stage, string> = {
+  queued: "Waiting",
+  extracting: "Checking photos",
+  matching: "Comparing photos",
+  triangulating: "Building the 3D model",
+  decimating: "Finishing",
+  success: "Done",
+  failed: "Failed",
+  cancelled: "Cancelled",
+};
+
+const STEPS: Record<string, [title: string, unit: string]> = {
+  ingest: ["Reading photos", "photos"],
+  extract: ["Finding details in photos", "photos"],
+  shortlist: ["Choosing which photos to compare", "steps"],
+  match: ["Comparing photos", "pairs"],
+  split: ["Grouping photos", "groups"],
+  reconstruct: ["Working out camera positions", "photos placed"],
+  cloud: ["Cleaning the points", "models"],
+  report: ["Writing the report", "parts"],
+};
+
+const FEATURES: Record<string, string> = {
+  brightness: "brightness",
+  contrast: "contrast",
+  saturation: "colourfulness",
+  sharpness: "sharpness",
+  noise: "noise",
+  exposure_clipping: "blown highlights or blocked shadows",
+  clipping: "blown highlights or blocked shadows",
+  entropy: "amount of detail",
+  megapixels: "resolution",
+  aspect_ratio: "picture format",
+};
+
+export function isActive(stage: Stage): boolean {
+  return !isEnded(stage);
+}
+
+export function isEnded(stage: Stage): boolean {
+  return stage === "success" || stage === "failed" || stage === "cancelled";
+}
+
+/** What is going on, with counts: `match: 5 of 20` → "Comparing photos: 5 of 20 pairs". */
+export function step(message: string): string {
+  const [, name = "", rest = ""] = /^(\w+): (.*)$/.exec(message) ?? [];
+  const known = STEPS[name];
+  if (known === undefined) return message;
+  const [title, unit] = known;
+  const counted = /^(\d+) of (\d+)$/.exec(rest);
+  if (counted !== null) return `${title}: ${number(Number(counted[1]))} of ${number(Number(counted[2]))} ${unit}`;
+  return `${title}: ${rest}`;
+}
+
+export function feature(name: string): string {
+  return FEATURES[name] ?? name.replaceAll("_", " ");
+}
+
+export function severity(value: Severity): string {
+  return { low: "as usual", moderate: "somewhat different", high: "very different" }[value];
+}
+
+export function title(job: Job): string {
+  return `${job.dataset_name} · ${job.scene_name}`;
+}
+
+export function number(value: number): string {
+  return new Intl.NumberFormat("en").format(value);
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${number(count)} ${count === 1 ? one : many}`;
+}
+
+export function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
+
+export function bytes(count: number): string {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  let value = count;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
+}
+
+export function ago(seconds: number): string {
+  const passed = Date.now() / 1000 - seconds;
+  if (passed < 60) return "just now";
+  if (passed < 3600) return `${Math.floor(passed / 60)} min ago`;
+  if (passed < 86_400) return `${Math.floor(passed / 3600)} h ago`;
+  return new Intl.DateTimeFormat("en", { dateStyle: "medium" }).format(new Date(seconds * 1000));
+}
+
+export function moment(seconds: number): string {
+  return new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" }).format(new Date(seconds * 1000));
+}
+
+export function clock(seconds: number): string {
+  return new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" }).format(new Date(seconds * 1000));
+}
+
+export function sentence(error: unknown): string {
+  if (!(error instanceof Error)) return "Something went wrong.";
+  const text = error.message;
+  const whole = /[.!?…]$/.test(text) ? text : `${text}.`;
+  return whole.charAt(0).toUpperCase() + whole.slice(1);
+}
