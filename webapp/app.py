@@ -37,7 +37,7 @@ _ROUTES: list[Any] = [
     account_routes.list_users, account_routes.create_user,
     sessions.begin, sessions.renew, sessions.end, admin.status,
     jobs.upload, jobs.job, jobs.status, jobs.jobs, jobs.cancel, jobs.retry, jobs.remove, jobs.events, jobs.clusters,
-    jobs.insights, jobs.images, jobs.thumbnail, jobs.cameras, jobs.options,
+    jobs.insights, jobs.images, jobs.thumbnail, jobs.cameras, jobs.cloud, jobs.view_graph, jobs.options,
     uploads.capabilities, uploads.create, uploads.status, uploads.append, uploads.terminate, uploads.make_job,
     downloads.links, downloads.plys, downloads.csv, downloads.models, downloads.report, downloads.transforms,
     downloads.ply,

@@ -5,7 +5,7 @@ Everything is written out here, by the runner, so that the web process only hand
 
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,17 @@ import msgspec
 import numpy as np
 
 from reconflow.core.cameras import CAMERA_PARAMETERS, Camera
-from reconflow.core.images import ImageRecord
 from reconflow.core.models import Model
 from reconflow.core.submission import OUTLIERS, PoseRow, read_poses, write_poses
 from reconflow.jobs.records import Job
 from reconflow.jobs.results import ClusterEntry, ImageEntry
+from reconflow.jobs.viewer_files import write_viewer_files
 from reconflow.pipeline.cloud import decimated_ply, raw_ply
 from reconflow.pipeline.result import RunResult
-from reconflow.report.thumbnails import thumbnail
+from reconflow.report.scenes import upright
 from reconflow.store.publish import publishing
 from reconflow.store.run_folder import read_records
 
-_MOST_THUMBNAILS = 2000
 _OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """Camera axes of nerfstudio (x right, y up, z backward) from ours (x right, y down, z forward)."""
 
@@ -37,8 +36,8 @@ def publish_result(run: RunResult, job: Job, target: Path) -> None:
         partial.mkdir()
         _write_plys(run, job, partial)
         _write_tables(run, job, partial)
-        _write_thumbnails(records, partial)
-        _write_cameras(run.clusters, partial)
+        _write_cameras(run.clusters, {record.name: record.orientation for record in records}, partial)
+        write_viewer_files(run, records, partial)
         _zip(partial / "plys.zip", sorted(partial.glob("*.ply")), below=partial)
         models = run.folder / "models"
         _zip(partial / "models.zip", sorted(path for path in models.rglob("*") if path.is_file()), below=models)
@@ -81,6 +80,9 @@ def _write_tables(run: RunResult, job: Job, folder: Path) -> None:
             inliers=fate.observations,
             mean_reprojection_error_px=fate.mean_reprojection_error_px,
             reason=fate.reason,
+            width=fate.width,
+            height=fate.height,
+            connected_photos=fate.verified_neighbours,
         )
         for fate in run.insights.images
     ]
@@ -96,33 +98,29 @@ def _named(row: PoseRow, job: Job, first: str) -> PoseRow:
     return msgspec.structs.replace(row, dataset=job.dataset_name, scene=scene)
 
 
-def _write_thumbnails(records: Sequence[ImageRecord], folder: Path) -> None:
-    places: dict[str, str] = {}
-    (folder / "thumbnails").mkdir()
-    for number, record in enumerate(records[:_MOST_THUMBNAILS]):
-        places[record.name] = f"{number:06d}.jpg"
-        picture = thumbnail(record.path, orientation=record.orientation)
-        (folder / "thumbnails" / places[record.name]).write_bytes(picture)
-    (folder / "thumbnails.json").write_bytes(msgspec.json.encode(places))
-
-
-def _write_cameras(models: Sequence[Model], folder: Path) -> None:
-    tree = {model.name: _cameras(model) for model in models}
+def _write_cameras(models: Sequence[Model], orientations: Mapping[str, int], folder: Path) -> None:
+    tree = {model.name: _cameras(model, orientations) for model in models}
     (folder / "cameras.json").write_bytes(msgspec.json.encode(tree))
     (folder / "transforms").mkdir()
     for model in models:
         (folder / "transforms" / f"{model.name}.json").write_bytes(msgspec.json.encode(_transforms(model)))
 
 
-def _cameras(model: Model) -> dict[str, Any]:
-    """World to camera, x_cam = R x_world + t; intrinsics in pixels, the centre of the top-left pixel at (0.5, 0.5)."""
+def _cameras(model: Model, orientations: Mapping[str, int]) -> dict[str, Any]:
+    """World to camera, x_cam = R x_world + t; intrinsics in pixels, the centre of the top-left pixel at (0.5, 0.5).
+
+    ``orientation`` is the EXIF tag, for display: poses and intrinsics are those of the raw raster. ``up`` is the unit
+    vector in the world that photographers held upwards.
+    """
     return {
+        "up": upright(model, orientations)[2].tolist(),
         "cameras": {str(number): _intrinsics(camera) for number, camera in sorted(model.cameras.items())},
         "images": {
             name: {
                 "camera": str(image.camera_id),
                 "rotation": image.cam_from_world.rotation.tolist(),
                 "translation": image.cam_from_world.translation.tolist(),
+                "orientation": orientations.get(name, 1),
             }
             for name, image in sorted(model.images.items())
         },

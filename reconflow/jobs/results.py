@@ -33,6 +33,41 @@ class ImageEntry(msgspec.Struct, frozen=True, kw_only=True):
     mean_reprojection_error_px: float | None
     reason: str
     """Why it is not registered; empty when it is."""
+    width: int = 0
+    height: int = 0
+    """Pixels of the raw raster; 0 where it is unreadable."""
+    connected_photos: int = 0
+    """Photos it shares a verified two-view geometry with."""
+
+
+class ViewGraph(msgspec.Struct, frozen=True, kw_only=True):
+    """Which photos match which."""
+
+    photos: list[str]
+    """Names, by cluster; the ones in no model come last."""
+    clusters: list[str | None]
+    """The model each photo is in."""
+    pairs: list[tuple[int, int, int]]
+    """Places of two photos in ``photos``, the first before the second, and the inliers of their verified geometry."""
+
+
+class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished run in numbers and words; a part of its ``report.json``."""
+
+    n_images: int
+    n_readable: int
+    n_registered: int
+    n_points: int
+    mean_track_length: float | None
+    """Photos that see a point, on average."""
+    mean_reprojection_error_px: float | None
+    track_length_histogram: dict[str, int]
+    """Points by the number of photos that see them: ``"2"`` … ``"9"``, ``"10+"``."""
+    n_pairs: int
+    n_verified_pairs: int
+    warnings: list[str]
+    recommendations: list[str]
+    timings_s: dict[str, float]
 
 
 class JobResult:
@@ -79,12 +114,25 @@ class JobResult:
         """Return what became of every file of the upload."""
         return msgspec.json.decode(self._file("images.json").read_bytes(), type=list[ImageEntry])
 
-    def thumbnail(self, name: str) -> bytes:
-        """Return a small upright JPEG of a photo."""
+    def view_graph(self) -> ViewGraph:
+        """Return which photos match which."""
+        return msgspec.json.decode(self._file("view-graph.json").read_bytes(), type=ViewGraph)
+
+    def details(self) -> RunDetails:
+        """Return the run in numbers and words."""
+        return msgspec.json.decode(self._file("insights.json").read_bytes(), type=RunDetails)
+
+    def cloud(self, cluster: str) -> Path:
+        """Return a model's points as :mod:`reconflow.core.viewer_clouds` writes them."""
+        self._require_cluster(cluster)
+        return self._file(f"clouds/{cluster}.bin")
+
+    def thumbnail(self, name: str, *, large: bool = False) -> bytes:
+        """Return an upright JPEG of a photo: 160 pixels along the long edge, or 640 for a large one."""
         places = msgspec.json.decode(self._file("thumbnails.json").read_bytes(), type=dict[str, str])
         if name not in places:
             raise JobNotFoundError(f"the job has no picture of {name!r}")
-        return self._file(f"thumbnails/{places[name]}").read_bytes()
+        return self._file(f"{'previews' if large else 'thumbnails'}/{places[name]}").read_bytes()
 
     def cameras(self) -> dict[str, Any]:
         """Return poses and intrinsics of every model."""
@@ -92,13 +140,16 @@ class JobResult:
 
     def transforms(self, cluster: str) -> dict[str, Any]:
         """Return nerfstudio's ``transforms.json`` of a model such as ``cluster0_model0``."""
-        if cluster not in {entry.name for entry in self.clusters()}:
-            raise JobNotFoundError(f"the job has no model {cluster!r}")
+        self._require_cluster(cluster)
         return msgspec.json.decode(self._file(f"transforms/{cluster}.json").read_bytes())
 
     def report(self) -> Path:
         """Return the self-contained report page."""
         return self._file("report.html")
+
+    def _require_cluster(self, name: str) -> None:
+        if name not in {entry.name for entry in self.clusters()}:
+            raise JobNotFoundError(f"the job has no model {name!r}")
 
     def _file(self, name: str) -> Path:
         path = self.folder / name

@@ -34,7 +34,7 @@ from reconflow.jobs.forms import UploadForm, check_form, check_name, parsed_opti
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import Job, JobEvent, JobPage, User
 from reconflow.jobs.removal import remove_job
-from reconflow.jobs.results import ClusterEntry, JobResult
+from reconflow.jobs.results import ClusterEntry, JobResult, RunDetails
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ACTIVE, FINISHED, may_cancel, may_retry
 from reconflow.jobs.uploads import Upload, Uploads
@@ -57,6 +57,8 @@ class JobInsights(msgspec.Struct, frozen=True, kw_only=True):
     drift_severity: Severity
     drift_report: DriftReport
     recommendation: str
+    details: RunDetails | None = None
+    """The run in numbers and words; null while there is no result."""
 
 
 class ServiceNumbers(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +260,7 @@ class JobService:
             drift_severity=job.drift.severity,
             drift_report=job.drift,
             recommendation=_recommendation(job.drift),
+            details=self._details(job),
         )
 
     def check_drift(self, upload: Path) -> DriftReport:
@@ -337,6 +340,12 @@ class JobService:
             if event.stage in ACTIVE:
                 seconds[event.stage] = seconds.get(event.stage, 0.0) + following.at - event.at
         return seconds
+
+    def _details(self, job: Job) -> RunDetails | None:
+        try:
+            return JobResult(self.files.result(job.job_id)).details()
+        except JobNotFoundError:
+            return None
 
     def _config(self, options: Mapping[str, Any] | None) -> PipelineConfig:
         given = dict(options or {})

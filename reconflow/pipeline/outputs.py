@@ -13,6 +13,7 @@ from reconflow.core.clouds import PointCloud, read_ply
 from reconflow.core.images import ImageRecord, Unreadable
 from reconflow.core.matches import PairSummary
 from reconflow.core.models import Model
+from reconflow.core.pair_list import encode_pairs
 from reconflow.core.scenes import Split
 from reconflow.core.submission import write_poses
 from reconflow.pipeline.cloud import CloudOutcome, decimated_ply
@@ -71,6 +72,7 @@ def write_outputs(facts: RunFacts, folder: RunFolder) -> RunResult:
     with publishing(folder.path / "submission.csv") as partial:
         write_poses(rows, partial)
     folder.write_bytes("images.csv", _image_csv(summary))
+    folder.write_bytes("pairs.csv", encode_pairs(facts.pairs))
     folder.write_bytes("report.json", msgspec.json.format(msgspec.json.encode(summary), indent=1))
     write_report(
         folder.path / "report.html",

@@ -49,7 +49,7 @@ def _scene(
     names = sorted(name for name in model.images if name in photo_numbers)
     usable = np.isfinite(cloud.points).all(axis=1)
     points, colors = cloud.points[usable], cloud.colors[usable]
-    rotation = _upright(model, orientations)
+    rotation = upright(model, orientations)
     center, radius = _extent(points @ rotation.T, centers_in_world(model) @ rotation.T)
     rows = thinned(len(points), at_most=at_most)
     placed = (points[rows] @ rotation.T - center) / radius
@@ -84,7 +84,7 @@ def _extent(points: Array, centers: Array) -> tuple[Array, float]:
     return (low + high) / 2, radius if radius > 0 else 1.0
 
 
-def _upright(model: Model, orientations: Mapping[str, int]) -> Array:
+def upright(model: Model, orientations: Mapping[str, int]) -> Array:
     """Return the (3, 3) rotation that turns the arbitrary world frame so that z is up and the cameras look along y.
 
     People hold cameras level: up is perpendicular to the right-hand side of all photos. Where all of them look the

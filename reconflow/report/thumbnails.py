@@ -63,7 +63,7 @@ def within_budget(thumbnails: Mapping[str, bytes], *, budget_bytes: int) -> dict
     for edge_px in _SHRINKING_EDGES_PX:
         if sum(map(len, fitting.values())) <= budget_bytes:
             return fitting
-        fitting = {name: _shrunk(content, edge_px) for name, content in fitting.items()}
+        fitting = {name: shrunk(content, edge_px) for name, content in fitting.items()}
     kept: dict[str, bytes] = {}
     for name, content in fitting.items():
         budget_bytes -= len(content)
@@ -84,7 +84,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _shrunk(content: bytes, edge_px: int) -> bytes:
+def shrunk(content: bytes, edge_px: int) -> bytes:
+    """Return a JPEG reduced to a long edge of ``edge_px``."""
     with Image.open(io.BytesIO(content)) as image:
         small = image.convert("RGB")
     small.thumbnail((edge_px, edge_px), Image.Resampling.LANCZOS)

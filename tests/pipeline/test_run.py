@@ -75,6 +75,7 @@ def test_all_promised_files_are_there(finished):
     for name in (
         "submission.csv",
         "images.csv",
+        "pairs.csv",
         "report.json",
         "report.html",
         "run.toml",

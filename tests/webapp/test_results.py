@@ -5,10 +5,12 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import reconflow as rf
 from reconflow.core.clouds import read_ply
 from reconflow.core.submission import read_poses
+from reconflow.core.viewer_clouds import decode_viewer_cloud
 from reconflow.errors import CredentialsError, InputError, JobNotFoundError
 from reconflow.jobs.runner_process import RunnerProcess
 from reconflow.world.photos import make_sample
@@ -98,6 +100,39 @@ def test_cameras_transforms_models_pictures_and_the_report_are_there(done, web):
     report = web.anna.get(f"/download/jobs/{job_id}/report")
     assert "sandbox" in report.headers["content-security-policy"]
     assert "</html>" in report.text
+
+
+def test_the_page_gets_points_pictures_and_the_view_graph_of_ones_own_jobs_only(done, web):
+    _, job = done
+    job_id = job["job_id"]
+    answer = web.anna.get(f"/jobs/{job_id}/clouds/cluster0_model0")
+    cloud = decode_viewer_cloud(answer.content)
+    assert len(cloud.points) == cloud.total == job["n_points"]
+    assert cloud.observations.min() >= 2
+    assert answer.headers["etag"]
+    head = web.anna.get(f"/jobs/{job_id}/clouds/cluster0_model0", headers={"Range": "bytes=0-3"})
+    assert (head.status_code, head.content) == (206, b"RFPC")
+    graph = web.anna.get(f"/jobs/{job_id}/view-graph").json()
+    assert len(graph["photos"]) == len(graph["clusters"]) == 7
+    assert all(first < second < 6 and inliers > 0 for first, second, inliers in graph["pairs"])
+    name = graph["photos"][0]
+    large = web.anna.get(f"/jobs/{job_id}/thumbnail", params={"name": name, "size": "large"})
+    with Image.open(io.BytesIO(large.content)) as picture:
+        assert max(picture.size) == 640
+    assert np.linalg.norm(web.anna.get(f"/jobs/{job_id}/cameras").json()["cluster0_model0"]["up"]) == pytest.approx(1)
+    assert web.anna.get(f"/jobs/{job_id}/clouds/cluster9_model0").status_code == 404
+    assert web.anna.get(f"/jobs/{job_id}/clouds/..%2finsights").status_code == 404
+    for path in ("clouds/cluster0_model0", "view-graph"):
+        assert web.ben.get(f"/jobs/{job_id}/{path}").status_code == 404
+
+
+def test_insights_tell_the_run_in_numbers(done, web):
+    _, job = done
+    details = web.anna.get(f"/jobs/{job['job_id']}/insights").json()["details"]
+    assert (details["n_registered"], details["n_readable"], details["n_points"]) == (6, 7, job["n_points"])
+    assert details["mean_track_length"] >= 2
+    assert sum(details["track_length_histogram"].values()) == job["n_points"]
+    assert {"extract", "match", "reconstruct"} <= set(details["timings_s"])
 
 
 def test_a_finished_job_shows_in_the_metrics(done, web):

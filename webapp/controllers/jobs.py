@@ -1,6 +1,6 @@
 """Jobs: upload, follow, steer, ask."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from anyio import to_thread
@@ -14,12 +14,14 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import ServerSentEvent
 
 from reconflow.errors import InputError
+from reconflow.jobs.results import ViewGraph
 from reconflow.jobs.service import JobInsights, JobService
 from reconflow.jobs.states import Stage
 from webapp.errors import problems
 from webapp.guards import LINKABLE
 from webapp.metrics import Metrics
 from webapp.multipart import receive_form
+from webapp.ranges import file_response
 from webapp.replies import (
     ClustersReply,
     EventsReply,
@@ -170,9 +172,39 @@ def images(job_id: FromPath[str], request: Asked, service: Service) -> ImagesRep
 
 
 @get("/jobs/{job_id:str}/thumbnail", opt=LINKABLE, tags=["results"], responses=problems(404, 409), sync_to_thread=True)
-def thumbnail(job_id: FromPath[str], name: FromQuery[str], request: Asked, service: Service) -> Response[bytes]:
-    """Return a small upright JPEG of one photo."""
-    return Response(service.result(request.auth.user, job_id).thumbnail(name), media_type="image/jpeg")
+def thumbnail(
+    job_id: FromPath[str],
+    name: FromQuery[str],
+    request: Asked,
+    service: Service,
+    size: FromQuery[Literal["small", "large"]] = "small",
+) -> Response[bytes]:
+    """Return an upright JPEG of one photo: 160 pixels along its long edge, or 640 with ``size=large``."""
+    content = service.result(request.auth.user, job_id).thumbnail(name, large=size == "large")
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
+
+
+@get(
+    "/jobs/{job_id:str}/clouds/{cluster:str}",
+    tags=["results"],
+    responses=problems(404, 409, 416),
+    media_type="application/octet-stream",
+)
+async def cloud(job_id: FromPath[str], cluster: FromPath[str], request: Asked, service: Service) -> Response[Any]:
+    """Return at most 500,000 points of a model, such as ``cluster0_model0``, in a compact form for viewers.
+
+    Little-endian: ``RFPC``; uint32 version (1), number of points N, points of the model; N × 3 float32 positions in
+    the model's world frame; N × 4 uint8 red, green, blue and number of photos that see the point (255 for more);
+    N × float16 reprojection error in pixels. The order is random: any first part is the whole cloud, thinned.
+    """
+    path = await to_thread.run_sync(lambda: service.result(request.auth.user, job_id).cloud(cluster))
+    return await file_response(request, path, media_type="application/octet-stream", filename=path.name)
+
+
+@get("/jobs/{job_id:str}/view-graph", tags=["results"], responses=problems(404, 409), sync_to_thread=True)
+def view_graph(job_id: FromPath[str], request: Asked, service: Service) -> ViewGraph:
+    """Return which photos match which: the pairs with a verified two-view geometry, and their inliers."""
+    return service.result(request.auth.user, job_id).view_graph()
 
 
 @get("/jobs/{job_id:str}/cameras", tags=["results"], responses=problems(404, 409), sync_to_thread=True)
