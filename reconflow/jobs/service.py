@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from reconflow.config import PRESETS, PipelineConfig, config_schema, config_to_tree, load_config
-from reconflow.core.drift import DriftReport, Severity
+from reconflow.core.drift import DriftReport
 from reconflow.errors import (
     ConfigError,
     ForbiddenError,
@@ -31,10 +31,11 @@ from reconflow.errors import (
 from reconflow.jobs import intake, retrain
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.forms import UploadForm, check_form, check_name, parsed_options
+from reconflow.jobs.job_insights import JobInsights, job_insights
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import Job, JobEvent, JobPage, User
 from reconflow.jobs.removal import remove_job
-from reconflow.jobs.results import ClusterEntry, JobResult, RunDetails
+from reconflow.jobs.results import ClusterEntry, JobResult
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ACTIVE, FINISHED, may_cancel, may_retry
 from reconflow.jobs.uploads import Upload, Uploads
@@ -46,19 +47,6 @@ _ALIVE_S = 15
 """A runner tells of itself every few seconds; after so many without a word it counts as gone."""
 _UPLOAD_GROWS = 3
 """A job needs about so many times its upload: the ZIP, the unpacked photos, and what is made of them."""
-
-
-class JobInsights(msgspec.Struct, frozen=True, kw_only=True):
-    """A job in a few numbers, and what to do about its drift."""
-
-    registration_rate: float | None
-    n_points: int
-    has_drift: bool
-    drift_severity: Severity
-    drift_report: DriftReport
-    recommendation: str
-    details: RunDetails | None = None
-    """The run in numbers and words; null while there is no result."""
 
 
 class ServiceNumbers(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,15 +241,7 @@ class JobService:
     def insights(self, user: User, job_id: str) -> JobInsights:
         """Return the job in numbers."""
         job = self.job(user, job_id)
-        return JobInsights(
-            registration_rate=job.registration_rate,
-            n_points=job.n_points,
-            has_drift=job.drift.drift_detected,
-            drift_severity=job.drift.severity,
-            drift_report=job.drift,
-            recommendation=_recommendation(job.drift),
-            details=self._details(job),
-        )
+        return job_insights(job, JobResult(self.files.result(job_id)))
 
     def check_drift(self, upload: Path) -> DriftReport:
         """Return how unlike the baseline the photos of a ZIP look; nothing is kept."""
@@ -341,12 +321,6 @@ class JobService:
                 seconds[event.stage] = seconds.get(event.stage, 0.0) + following.at - event.at
         return seconds
 
-    def _details(self, job: Job) -> RunDetails | None:
-        try:
-            return JobResult(self.files.result(job.job_id)).details()
-        except JobNotFoundError:
-            return None
-
     def _config(self, options: Mapping[str, Any] | None) -> PipelineConfig:
         given = dict(options or {})
         preset = given.pop("preset", "default")
@@ -389,13 +363,3 @@ def _is_uuid(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
-
-
-def _recommendation(drift: DriftReport) -> str:
-    if not drift.drift_detected:
-        return "No action needed."
-    far = sorted(name for name, check in drift.checks.items() if check.severity != "low")
-    features = ", ".join(far)
-    if drift.severity == "high":
-        return f"These photos are unlike those the service was tuned on ({features}): check the result and retrain."
-    return f"These photos differ from those the service was tuned on ({features}): check the result."

@@ -14,8 +14,9 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import ServerSentEvent
 
 from reconflow.errors import InputError
+from reconflow.jobs.job_insights import JobInsights
 from reconflow.jobs.results import ViewGraph
-from reconflow.jobs.service import JobInsights, JobService
+from reconflow.jobs.service import JobService
 from reconflow.jobs.states import Stage
 from webapp.errors import problems
 from webapp.guards import LINKABLE
