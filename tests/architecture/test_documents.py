@@ -5,10 +5,13 @@ with ``a.jpg``, ``b.jpg`` … of one small scene. The Python blocks of a documen
 checked as far as that goes without running them.
 """
 
+import contextlib
 import importlib
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -56,8 +59,22 @@ def run_blocks(text, folder, monkeypatch):
         if block.language == "python":
             exec(compile(block.code, "document", "exec"), names)
         else:
-            script = "\n".join(commands(f"```{block.language}\n{block.code}```"))
-            subprocess.run(["sh", "-euc", script], env=environment, check=True, timeout=240)
+            run_shell("\n".join(commands(f"```{block.language}\n{block.code}```")), environment)
+
+
+def run_shell(script, environment):
+    """Run a script to its end, at a port that is free here; what it leaves running is killed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with subprocess.Popen(
+        ["sh", "-euc", script.replace("8765", str(port))], env=environment, start_new_session=True
+    ) as process:
+        try:
+            if code := process.wait(timeout=240):
+                raise subprocess.CalledProcessError(code, script)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def by_name(path):
