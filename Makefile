@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 JOBS   ?= 2
+TORCH  ?= torch==2.13.0
 SETS   ?= $(if $(RECONFLOW_TEST_DATA),$(wildcard $(RECONFLOW_TEST_DATA)/dev/*))
 ROUNDS ?= 3
 PAGE   := webapp/static/index.html
@@ -20,6 +21,7 @@ $(STAMP): pyproject.toml hatch_build.py deploy/system-libraries.sh
 	@sh deploy/system-libraries.sh $(PYTHON)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@test -z "$(TORCH)" || $(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 

@@ -13,6 +13,7 @@
     ├── StageError            a stage as a whole failed
     │   └── NoModelError      no scene could be reconstructed                 (exit code 1)
     ├── DependencyError       a system library or package is missing, with what to install
+    │   └── WeightsError      a model's weights are not here or not usable    (exit code 2)
     ├── Cancelled             the run was cancelled
     └── ServiceError          the web service says no
         ├── CredentialsError     who are you?                                            (HTTP 401)
@@ -103,6 +104,10 @@ class NoModelError(StageError):
 
 class DependencyError(ReconflowError):
     """A system library or a package is missing; the message says what to install."""
+
+
+class WeightsError(DependencyError):
+    """The weights of a learned model are not on this machine, or are not what they should be."""
 
 
 class Cancelled(ReconflowError):  # noqa: N818 - not a failure: the user asked for it

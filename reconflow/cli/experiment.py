@@ -124,11 +124,15 @@ def _print(found: "Experiment", console: Console) -> None:
 
 def _log(found: "Experiment") -> None:
     mlflow: Any = importlib.import_module("mlflow")
-    mlflow.set_experiment("reconflow")
-    for standing in found.standings:
-        with mlflow.start_run(run_name=standing.trial):
-            tree = msgspec.to_builtins(found.configs[standing.trial])
-            mlflow.log_params({f"{s}.{name}": value for s, table in tree.items() for name, value in table.items()})
-            mlflow.log_metrics({"mean_score": standing.mean_score, "seconds": standing.seconds})
-            own = [result for result in found.results if result.trial == standing.trial]
-            mlflow.log_metrics({f"score_{result.set}": result.score for result in own})
+    try:
+        mlflow.set_experiment("reconflow")
+        for standing in found.standings:
+            with mlflow.start_run(run_name=standing.trial):
+                tree = msgspec.to_builtins(found.configs[standing.trial])
+                mlflow.log_params({f"{s}.{name}": value for s, table in tree.items() for name, value in table.items()})
+                mlflow.log_metrics({"mean_score": standing.mean_score, "seconds": standing.seconds})
+                own = [result for result in found.results if result.trial == standing.trial]
+                mlflow.log_metrics({f"score_{result.set}": result.score for result in own})
+    except mlflow.exceptions.MlflowException as error:
+        first = str(error).partition("\n")[0]
+        raise DependencyError(f"the results are stored, but MLflow does not take them: {first}") from error

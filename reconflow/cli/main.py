@@ -7,14 +7,23 @@ from collections.abc import Sequence
 from rich.console import Console
 
 import reconflow
-from reconflow.cli import demo, doctor, drift, evaluate, experiment, run, serve, work
-from reconflow.errors import Cancelled, ClusterError, ConfigError, InputError, OutputError, ReconflowError
+from reconflow.cli import demo, doctor, drift, evaluate, experiment, run, serve, weights, work
+from reconflow.errors import (
+    Cancelled,
+    ClusterError,
+    ConfigError,
+    InputError,
+    OutputError,
+    ReconflowError,
+    WeightsError,
+)  # fmt: skip
 
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
 
-_COMMANDS = (run, serve, evaluate, drift, experiment, demo, doctor, work)
+_BAD_INPUT = (InputError, ConfigError, OutputError, ClusterError, WeightsError)
+_COMMANDS = (run, serve, evaluate, drift, experiment, demo, weights, doctor, work)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ReconflowError as error:
         where = f" ({error.item})" if error.item else ""
         errors.print(f"reconflow: {error.message}{where}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return BAD_INPUT if isinstance(error, (InputError, ConfigError, OutputError, ClusterError)) else FAILED
+        return BAD_INPUT if isinstance(error, _BAD_INPUT) else FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,6 +21,7 @@ from reconflow.errors import (
     OutputError,
     ReconflowError,
     TooFewImagesError,
+    WeightsError,
 )
 
 Stage = Literal["queued", "extracting", "matching", "triangulating", "decimating", "success", "failed", "cancelled"]
@@ -114,6 +115,7 @@ _CODES: tuple[tuple[type[ReconflowError], ErrorCode], ...] = (
     (NoImagesError, "no_images"),
     (NoModelError, "no_model"),
     (ConfigError, "bad_options"),
+    (WeightsError, "bad_options"),
     (ClusterError, "worker_lost"),
     (DiskFullError, "disk_full"),
     (OutputError, "disk_full"),

@@ -12,6 +12,7 @@ import numpy as np
 from reconflow.config import ExtractConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
+from reconflow.nets.raster import colors_at, grey_of, reduced
 from reconflow.nets.threads import opencv_on_one_thread
 
 _LAYERS = 3
@@ -35,7 +36,7 @@ class Sift:
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
         """Return the strongest keypoints of ``image``, an (H, W, 3) uint8 RGB raster, in that raster's pixels."""
         height, width = image.shape[:2]
-        grey = _reduced(image, config.long_edge_px)
+        grey = reduced(grey_of(image), config.long_edge_px)
         detector = cv2.SIFT.create(
             nfeatures=round(_CANDIDATES * config.max_keypoints),
             nOctaveLayers=_LAYERS,
@@ -70,29 +71,15 @@ def root_sift(descriptors: Array) -> Array:
     return np.clip(np.rint(512.0 * roots), 0, 255).astype(np.uint8)
 
 
-def _reduced(image: Array, long_edge_px: int) -> Array:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    height, width = grey.shape
-    if max(height, width) <= long_edge_px:
-        return grey
-    ratio = long_edge_px / max(height, width)
-    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-    with opencv_on_one_thread():
-        return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-
-
 def _features(table: Array, descriptors: Array, image: Array) -> Features:
     """Pack rows of x, y, scale, angle in degrees and score."""
     height, width = image.shape[:2]
-    x, y = table[:, 0], table[:, 1]
-    columns = np.clip(x.astype(np.int32), 0, width - 1)
-    rows = np.clip(y.astype(np.int32), 0, height - 1)
     return Features(
         keypoints=table[:, :2],
         scales=table[:, 2],
         orientations=np.deg2rad(table[:, 3]),
         scores=table[:, 4],
         descriptors=descriptors,
-        colors=image[rows, columns],
+        colors=colors_at(image, table[:, :2]),
         image_size=(width, height),
     )

@@ -52,3 +52,16 @@ def test_a_bad_grid_ends_with_two(place, tmp_path, capsys):
 def test_mlflow_is_asked_for_by_name_where_it_is_missing(place, capsys):
     assert main(arguments(place, "--mlflow")) == 1
     assert "pip install mlflow" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_mlflow_hears_of_every_configuration(place, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert main(arguments(place, "--mlflow")) == 0
+    client = mlflow.MlflowClient()
+    runs = client.search_runs([client.get_experiment_by_name("reconflow").experiment_id])
+    assert {run.data.params["extract.max_keypoints"] for run in runs} == {"100", "2000", "3072"}
+    assert all(0 <= run.data.metrics["mean_score"] <= 1 for run in runs)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
+    assert main(arguments(place, "--mlflow")) == 1

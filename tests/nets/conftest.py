@@ -1,7 +1,13 @@
 """Pictures and features whose truth is known."""
 
 import functools
-from collections.abc import Callable
+import importlib.util
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -93,3 +99,104 @@ def make_features() -> Callable[..., Features]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of what the authors' own implementations gave for seeded weights."""
+    folder = os.environ.get("RECONFLOW_GOLDEN")
+    if not folder:
+        pytest.skip("RECONFLOW_GOLDEN names no folder of golden files")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def seeded_state(golden: Path) -> Callable[[Mapping[str, Sequence[int]]], dict[str, np.ndarray]]:
+    """Return the function that made the weights of the golden files, from tensor names and shapes."""
+    spec = importlib.util.spec_from_file_location("seeded_weights", golden / "seeded_weights.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.seeded_state
+
+
+@pytest.fixture(scope="session")
+def superpoint_state() -> dict:
+    """Seeded tensors in Magic Leap's layout, an eighth as wide, so that tests take seconds."""
+    torch = pytest.importorskip("torch")
+    generator = torch.Generator().manual_seed(5)
+    widths = {"1": (1, 8), "2": (8, 8), "3": (8, 16), "4": (16, 16), "P": (16, 32), "D": (16, 32)}
+    state = {}
+    for block, (before, after) in widths.items():
+        last = {"P": (65, 1), "D": (256, 1)}.get(block, (after, 3))
+        for layer, (out, into, side) in {"a": (after, before, 3), "b": (last[0], after, last[1])}.items():
+            spread = 2.0 / np.sqrt(into * side * side)
+            state[f"conv{block}{layer}.weight"] = spread * torch.randn(out, into, side, side, generator=generator)
+            state[f"conv{block}{layer}.bias"] = 0.1 * torch.randn(out, generator=generator)
+    return state
+
+
+@pytest.fixture(scope="session")
+def superpoint_weights(superpoint_state, tmp_path_factory) -> Path:
+    """A file of seeded weights in Magic Leap's layout."""
+    import torch
+
+    path = tmp_path_factory.mktemp("superpoint") / "superpoint_v1.pth"
+    torch.save(superpoint_state, path)
+    return path
+
+
+class FileServer(ThreadingHTTPServer):
+    """Gives files over HTTP, some of them badly."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), FileRequest)
+        self.files: dict[str, tuple[bytes, str]] = {}
+        self.asked: list[str] = []
+
+    def give(self, path: str, content: bytes, *, fault: str = "") -> None:
+        """Serve ``content``: whole, or truncated, as other bytes, missing, or with the line cut before the answer."""
+        self.files[path] = content, fault
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+
+
+class FileRequest(BaseHTTPRequestHandler):
+    server: FileServer
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        content, fault = self.server.files.get(self.path, (b"", "missing"))
+        if fault == "silent":
+            self.close_connection = True
+            return
+        if fault == "missing":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        body = {"truncated": content[: len(content) // 2], "other": content[::-1]}.get(fault, content)
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    with FileServer() as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

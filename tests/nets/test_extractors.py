@@ -96,3 +96,15 @@ class ExtractorContract:
 
 class TestSift(ExtractorContract):
     name = "sift"
+
+
+class TestSuperPoint(ExtractorContract):
+    """With seeded weights: what holds for any."""
+
+    name = "superpoint"
+
+    @pytest.fixture
+    def extractor(self, superpoint_weights) -> Extractor:
+        from reconflow.nets.superpoint import SuperPoint
+
+        return SuperPoint(superpoint_weights, made_with="seeded")

@@ -1,0 +1,103 @@
+"""``reconflow weights list|fetch|verify``: the weights of learned models on this machine."""
+
+import argparse
+import os
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from reconflow.nets.weights import (
+    WEIGHTS,
+    Weights,
+    cache_folder,
+    find_weights,
+    obtain_weights,
+    sha256_of,
+    weights_named,
+)  # fmt: skip
+
+_EPILOG = """\
+examples:
+  reconflow weights list
+  reconflow weights fetch aliked-n16rot lightglue-aliked
+  RECONFLOW_WEIGHTS=/data/weights reconflow weights verify
+
+Weights are looked for in the folder RECONFLOW_WEIGHTS, then in the cache (RECONFLOW_CACHE moves it), then fetched from
+their authors, whose licences are theirs to give. RECONFLOW_OFFLINE=1 fetches nothing."""
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "weights",
+        help="list, fetch and check weights of learned models",
+        description="List, fetch and check the weights of learned models.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("action", choices=("list", "fetch", "verify"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="as `list` names them; for `verify` all that are here")
+    parser.set_defaults(command=execute)
+    return parser
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Do what was asked; 1 when a file is not the one reconflow is tested with."""
+    console = Console()
+    chosen = [weights_named(name) for name in arguments.names]
+    if arguments.action == "fetch":
+        _fetch(chosen, console)
+        return 0
+    chosen = chosen or list(WEIGHTS.values())
+    if arguments.action == "list":
+        _list(chosen, console)
+        return 0
+    return _verify(chosen, console)
+
+
+def _list(chosen: list[Weights], console: Console) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("weights", "MB", "licence", "where"):
+        table.add_column(column, justify="right" if column == "MB" else "left", overflow="fold")
+    for weights in chosen:
+        found = find_weights(weights)
+        where = escape(str(found[0])) if found else f"[dim]not here: {weights.source}[/]"
+        table.add_row(weights.name, f"{weights.size_mb:,.1f}", weights.licence, where)
+    console.print(table)
+    folder = os.environ.get("RECONFLOW_WEIGHTS")
+    looked = f"{folder} and {cache_folder()}" if folder else f"{cache_folder()}; RECONFLOW_WEIGHTS names another folder"
+    console.print(f"\nLooked for in {looked}.", highlight=False, markup=False, soft_wrap=True)
+
+
+def _fetch(chosen: list[Weights], console: Console) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    for weights in chosen:
+        with Progress(*columns, console=console, transient=True) as bars:
+            task = bars.add_task(weights.name, total=None)
+
+            def advance(done: int, total: int, *, bars: Progress = bars, task: Any = task) -> None:
+                bars.update(task, completed=done, total=total or None)
+
+            path = obtain_weights(
+                weights, on_progress=advance, tell=lambda text: console.print(text, markup=False, soft_wrap=True)
+            )
+        console.print(f"[green]✓[/] {weights.name}: {escape(str(path))}", highlight=False, soft_wrap=True)
+
+
+def _verify(chosen: list[Weights], console: Console) -> int:
+    wrong = 0
+    for weights in chosen:
+        found = find_weights(weights)
+        if found is None:
+            continue
+        path, file = found
+        digest = sha256_of(path)
+        good = not file.sha256 or digest == file.sha256
+        mark = "[green]✓[/]" if file.sha256 and good else "[dim]–[/]" if good else "[red]✗[/]"
+        word = "as expected" if file.sha256 and good else "SHA-256 not known" if good else "not as expected"
+        console.print(f"{mark} {weights.name:<20} {word}: {digest}  {path}", highlight=False, soft_wrap=True)
+        wrong += not good
+    return int(wrong > 0)

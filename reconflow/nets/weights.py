@@ -1,0 +1,256 @@
+"""Weights of learned models: what there is, whose it is, and where it lies on this machine.
+
+A file is looked for in ``RECONFLOW_WEIGHTS``, a folder with its sub-folders, then in the user's cache, and then
+fetched from its authors. Weights are never part of reconflow: each set has its authors' licence, which is told before
+the first use. Nothing in here imports torch.
+"""
+
+import functools
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconflow.errors import ConfigError, WeightsError
+from reconflow.nets.download import Progress, download, ignore_progress
+
+logger = logging.getLogger(__name__)
+
+_ALIKED = "https://github.com/Shiaoming/ALIKED/raw/main/models"
+_XFEAT = "https://github.com/verlab/accelerated_features/raw/main/weights"
+_LIGHTGLUE = "https://github.com/cvg/LightGlue/releases/download/v0.1_arxiv"
+_MAST3R = "https://download.europe.naverlabs.com/ComputerVision/MASt3R"
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """One file that holds a set of weights."""
+
+    name: str
+    sha256: str = ""
+    """Hex digest of the file reconflow is tested with; empty where there was none."""
+    url: str = ""
+    """Where it can be fetched; empty for a file that only circulates under this name."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A set of weights, in any one of several files: the first that is here counts."""
+
+    name: str
+    """What it is called in messages and in ``reconflow weights``."""
+    files: tuple[WeightsFile, ...]
+    licence: str
+    source: str
+    """Page of its authors."""
+    size_mb: float
+    restricted: bool = False
+    """The licence forbids some uses, so it is told at every use and not only when fetched."""
+
+
+def _aliked(model: str, digest: str, size_mb: float) -> Weights:
+    files = (WeightsFile(f"{model}.pth", digest, f"{_ALIKED}/{model}.pth"),)
+    return Weights(model, files, "BSD-3-Clause", "https://github.com/Shiaoming/ALIKED", size_mb)
+
+
+def _lightglue(features: str) -> Weights:
+    name = f"{features}_lightglue.pth"
+    files = (WeightsFile(name, url=f"{_LIGHTGLUE}/{name}"), WeightsFile(f"{features}_lightglue_v0-1_arxiv.pth"))
+    page = "https://github.com/cvg/LightGlue"
+    return Weights(f"lightglue-{features}", files, "Apache-2.0", page, 47.0)
+
+
+_ALL = (
+    _aliked("aliked-t16", "56782336919db220144a884e710e2b6af13b3b8f8da15b915a239078ab471085", 0.8),
+    _aliked("aliked-n16", "5be8704840ed662d9d8c561bf7279c222092674e7eb05fd0feab94899e9d82f2", 2.7),
+    _aliked("aliked-n16rot", "ddf3abbf38e86f6a74540d214e1a9712c54b2d8551abc864542199f2347d7332", 2.7),
+    _aliked("aliked-n32", "055283fd1624d3ab46a05c3b617b1a79a3f28d1f551737eef2d653e8c8232890", 3.9),
+    Weights(
+        "xfeat",
+        (
+            WeightsFile(
+                "xfeat_backbone_bnfolded.pt", "8120e5b9736c90f481ee30da72443edea761ab28f01d0fc47c14e391ef3d9b2c"
+            ),
+            WeightsFile("xfeat.pt", url=f"{_XFEAT}/xfeat.pt"),
+        ),
+        "Apache-2.0",
+        "https://github.com/verlab/accelerated_features",
+        6.2,
+    ),
+    Weights(
+        "lighterglue-xfeat",
+        (
+            WeightsFile("xfeat_lighterglue_L3.pt", "61a291f24c4ce8c612d1cba2a1258d111aca9f429902e5dcc3a14999fd6f551c"),
+            WeightsFile("xfeat-lighterglue.pt", url=f"{_XFEAT}/xfeat-lighterglue.pt"),
+        ),
+        "Apache-2.0",
+        "https://github.com/verlab/accelerated_features",
+        2.3,
+    ),
+    _lightglue("aliked"),
+    _lightglue("superpoint"),
+    _lightglue("sift"),
+    Weights(
+        "superpoint",
+        (
+            WeightsFile(
+                "superpoint_v1.pth",
+                url="https://github.com/magicleap/SuperPointPretrainedNetwork/raw/master/superpoint_v1.pth",
+            ),
+        ),
+        "Magic Leap: non-commercial research only",
+        "https://github.com/magicleap/SuperPointPretrainedNetwork",
+        5.2,
+        restricted=True,
+    ),
+    Weights(
+        "superpoint-open",
+        (
+            WeightsFile(
+                "superpoint_v6_from_tf.pth",
+                url="https://github.com/rpautrat/SuperPoint/raw/master/weights/superpoint_v6_from_tf.pth",
+            ),
+        ),
+        "MIT",
+        "https://github.com/rpautrat/SuperPoint",
+        5.2,
+    ),
+    Weights(
+        "mast3r",
+        (
+            WeightsFile(
+                "MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric.pth",
+                url=f"{_MAST3R}/MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric.pth",
+            ),
+        ),
+        "CC BY-NC-SA 4.0, and the terms of its training data (the mapfree data set's forbid commercial use)",
+        "https://github.com/naver/mast3r",
+        2750.0,
+        restricted=True,
+    ),
+)
+
+WEIGHTS: Mapping[str, Weights] = {weights.name: weights for weights in _ALL}
+"""Every set of weights reconflow can use, by name."""
+
+
+def weights_named(name: str) -> Weights:
+    """Return the entry of a name such as ``aliked-n16rot``.
+
+    Raises
+    ------
+    ConfigError
+        If there is none; it names those there are.
+
+    """
+    try:
+        return WEIGHTS[name]
+    except KeyError:
+        raise ConfigError(f"unknown weights {name!r}: choose one of {', '.join(WEIGHTS)}") from None
+
+
+def cache_folder() -> Path:
+    """Return where fetched weights go: below ``RECONFLOW_CACHE``, or the user's cache folder."""
+    own = os.environ.get("RECONFLOW_CACHE")
+    base = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reconflow"
+    return base / "weights"
+
+
+def find_weights(weights: Weights) -> tuple[Path, WeightsFile] | None:
+    """Return the file of a set of weights that is on this machine, or None; a ``.safetensors`` twin counts as well."""
+    shelf = _shelf()
+    for file in weights.files:
+        for name in (file.name, _twin(file.name)):
+            if name in shelf:
+                return shelf[name], file if name == file.name else WeightsFile(name)
+    return None
+
+
+def obtain_weights(
+    weights: Weights, *, on_progress: Progress = ignore_progress, tell: Callable[[str], None] | None = None
+) -> Path:
+    """Return a set's file on this machine, fetched from its authors where it is not here yet.
+
+    Parameters
+    ----------
+    weights : Weights
+        What is wanted.
+    on_progress : callable
+        Hears bytes done and bytes in all while a file is fetched.
+    tell : callable, optional
+        Hears the licence, in one sentence; the log by default.
+
+    Raises
+    ------
+    WeightsError
+        Which file is missing, where to get it and where to put it.
+
+    """
+    say = tell or logger.warning
+    found = find_weights(weights)
+    if found is not None:
+        if weights.restricted:
+            _say_once(weights, say)
+        return found[0]
+    file = next((file for file in weights.files if file.url), None)
+    if file is None or os.environ.get("RECONFLOW_OFFLINE"):
+        raise WeightsError(_missing(weights, "RECONFLOW_OFFLINE is set" if file else "there is no address"))
+    _say_once(weights, say)
+    try:
+        return download(file.url, cache_folder() / file.name, sha256=file.sha256, on_progress=on_progress)
+    except WeightsError as error:
+        raise WeightsError(_missing(weights, error.message)) from error
+
+
+def absence(weights: Weights) -> str:
+    """Return one sentence on how to get weights that are not on this machine; empty where they are."""
+    return "" if find_weights(weights) else _missing(weights, f"`reconflow weights fetch {weights.name}` gets it")
+
+
+def weights_fingerprint(weights: Weights) -> str:
+    """Return the start of the SHA-256 of the file in use: part of the cache key of everything made with it."""
+    return sha256_of(obtain_weights(weights))[:16]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hex SHA-256 of a file; the same file is read once."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.cache
+def _sha256(path: Path, size: int, modified_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _shelf() -> dict[str, Path]:
+    """Return every file of the weights folder and the cache by name: the folder first, the shallowest path first."""
+    own = os.environ.get("RECONFLOW_WEIGHTS")
+    found: dict[str, Path] = {}
+    for folder in ([Path(own)] if own else []) + [cache_folder()]:
+        inside = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+        for path in sorted(inside, key=lambda path: (len(path.parts), path)):
+            found.setdefault(path.name, path)
+    return found
+
+
+def _twin(name: str) -> str:
+    return f"{Path(name).stem}.safetensors"
+
+
+def _missing(weights: Weights, why: str) -> str:
+    names = " or ".join(file.name for file in weights.files)
+    place = os.environ.get("RECONFLOW_WEIGHTS") or cache_folder()
+    return f"the weights {weights.name} are not here ({why}): get {names} from {weights.source} and put it into {place}"
+
+
+_told: set[str] = set()
+
+
+def _say_once(weights: Weights, say: Callable[[str], None]) -> None:
+    if weights.name not in _told:
+        _told.add(weights.name)
+        say(f"the weights {weights.name} are licensed by their authors: {weights.licence} ({weights.source})")

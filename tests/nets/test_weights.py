@@ -1,0 +1,151 @@
+import dataclasses
+import hashlib
+import pickle
+
+import pytest
+
+from reconflow.errors import ConfigError, WeightsError
+from reconflow.nets import weights as module
+from reconflow.nets.weights import (
+    WEIGHTS,
+    Weights,
+    WeightsFile,
+    absence,
+    cache_folder,
+    find_weights,
+    obtain_weights,
+    weights_fingerprint,
+    weights_named,
+)  # fmt: skip
+
+CONTENT = bytes(range(256)) * 5000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path, monkeypatch):
+    """A weights folder and a cache of the test's own."""
+    monkeypatch.setenv("RECONFLOW_WEIGHTS", str(tmp_path / "mine"))
+    monkeypatch.setenv("RECONFLOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RECONFLOW_OFFLINE", raising=False)
+    monkeypatch.setattr(module, "_told", set())
+    (tmp_path / "mine").mkdir()
+    return tmp_path
+
+
+def entry(url: str = "", *, sha256: str = DIGEST, restricted: bool = False) -> Weights:
+    file = WeightsFile("model.pth", sha256, url)
+    return Weights("model", (file,), "BSD-3-Clause", "https://example.org/model", 1.2, restricted=restricted)
+
+
+def test_the_folder_counts_before_the_cache_and_its_sub_folders_too(places):
+    in_cache = cache_folder() / "model.pth"
+    in_cache.parent.mkdir(parents=True)
+    in_cache.write_bytes(b"cached")
+    assert find_weights(entry())[0] == in_cache
+    mine = places / "mine" / "models" / "model.pth"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    assert find_weights(entry())[0] == mine
+    assert absence(entry()) == ""
+
+
+def test_a_safetensors_twin_counts(places):
+    twin = places / "mine" / "model.safetensors"
+    twin.write_bytes(b"x")
+    path, file = find_weights(entry())
+    assert path == twin
+    assert file.sha256 == ""
+
+
+def test_what_is_missing_is_fetched_once_with_progress_and_its_licence(places, server):
+    server.give("/model.pth", CONTENT)
+    progress, said = [], []
+    weights = entry(server.url("/model.pth"))
+    path = obtain_weights(weights, on_progress=lambda *step: progress.append(step), tell=said.append)
+    assert path == cache_folder() / "model.pth"
+    assert path.read_bytes() == CONTENT
+    assert progress[-1] == (len(CONTENT), len(CONTENT))
+    assert len(said) == 1
+    assert "BSD-3-Clause" in said[0]
+    assert obtain_weights(weights, tell=said.append) == path
+    assert (server.asked, len(said)) == (["/model.pth"], 1)
+
+
+# urllib leaves the socket of a server that hangs up without an answer to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("truncated", "broke off"),
+        ("other", "other bytes"),
+        ("missing", "404"),
+        ("silent", "broke off|cannot be reached"),
+    ],
+)
+def test_a_download_that_fails_leaves_nothing_and_says_what_to_do(places, server, fault, words):
+    server.give("/model.pth", CONTENT, fault=fault)
+    with pytest.raises(WeightsError, match=words) as caught:
+        obtain_weights(entry(server.url("/model.pth")))
+    for part in ("model.pth", "https://example.org/model", str(places / "mine")):
+        assert part in caught.value.message
+    assert not [path for path in places.rglob("*") if path.is_file()]
+
+
+def test_nobody_there_is_one_helpful_sentence(places, free_port):
+    with pytest.raises(WeightsError, match="cannot be reached"):
+        obtain_weights(entry(f"http://127.0.0.1:{free_port}/model.pth"))
+
+
+def test_offline_asks_nobody(server, monkeypatch):
+    monkeypatch.setenv("RECONFLOW_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="RECONFLOW_OFFLINE is set"):
+        obtain_weights(entry(server.url("/model.pth")))
+    assert server.asked == []
+
+
+def test_a_restricted_licence_is_told_even_of_a_file_that_is_here_but_once(places):
+    (places / "mine" / "model.pth").write_bytes(b"x")
+    said = []
+    for _ in range(2):
+        obtain_weights(entry(restricted=True), tell=said.append)
+    assert len(said) == 1
+    obtain_weights(dataclasses.replace(entry(), name="free"), tell=said.append)
+    assert len(said) == 1
+
+
+def test_a_changed_file_has_another_fingerprint(places):
+    path = places / "mine" / "model.pth"
+    path.write_bytes(CONTENT)
+    assert weights_fingerprint(entry()) == DIGEST[:16]
+    path.write_bytes(CONTENT + b"x")
+    assert weights_fingerprint(entry()) != DIGEST[:16]
+
+
+def test_every_entry_says_whose_it_is_and_can_be_had():
+    for name, weights in WEIGHTS.items():
+        assert weights.name == name
+        assert weights.licence
+        assert weights.source.startswith("https://")
+        assert any(file.url for file in weights.files)
+        for file in weights.files:
+            assert file.url == "" or file.url.startswith("https://")
+            assert len(file.sha256) in (0, 64)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="unknown weights 'alike': choose one of aliked-t16"):
+        weights_named("alike")
+
+
+def test_entries_travel(places):
+    assert pickle.loads(pickle.dumps(WEIGHTS["mast3r"])) == WEIGHTS["mast3r"]
+
+
+@pytest.mark.quality
+def test_the_files_at_hand_are_the_expected_ones(weights, monkeypatch):
+    monkeypatch.setenv("RECONFLOW_WEIGHTS", str(weights))
+    found = [find_weights(entry) for entry in WEIGHTS.values()]
+    checked = [(module.sha256_of(path), file.sha256) for path, file in filter(None, found) if file.sha256]
+    assert checked
+    assert all(have == want for have, want in checked)
