@@ -72,7 +72,9 @@ def fill_module(
         if names:
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             raise WeightsError(f"{path} {what} {shown}: it is not the file this model needs")
-    module.load_state_dict({name: tensors[name] for name in wanted if name in tensors}, strict=False)
+    # A module on the meta device has no memory of its own: it takes the mapped tensors as they are.
+    assign = any(tensor.is_meta for tensor in wanted.values())
+    module.load_state_dict({name: tensors[name] for name in wanted if name in tensors}, strict=False, assign=assign)
     module.eval().requires_grad_(requires_grad=False)
 
 

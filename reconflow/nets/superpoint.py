@@ -21,6 +21,7 @@ from reconflow.config import ExtractConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.errors import WeightsError
+from reconflow.nets.checkpoint import load_tensors
 from reconflow.nets.devices import torch_device
 from reconflow.nets.raster import colors_at, grey_of, reduced
 
@@ -229,5 +230,4 @@ def _check(state: Mapping[str, Tensor], wanted: set[str]) -> None:
 
 @functools.cache
 def _network(weights: Path, device: torch.device) -> SuperPointNetwork:
-    state = torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
-    return SuperPointNetwork(state, device=device)
+    return SuperPointNetwork(load_tensors(weights), device=device)

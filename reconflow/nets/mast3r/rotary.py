@@ -24,8 +24,9 @@ class Rotary:
 
     def __call__(self, heads: Tensor) -> Tensor:
         """Turn (B, H, T, head width) queries or keys by the places of their tokens."""
-        cosines, sines = self.cosines.to(heads.dtype), self.sines.to(heads.dtype)
-        return heads * cosines + _quarter_turn(heads) * sines
+        # In float32, whatever the heads are in: bfloat16 has three digits, too few for an angle.
+        turned = heads * self.cosines + _quarter_turn(heads) * self.sines
+        return turned.to(heads.dtype)
 
 
 def _doubled(angles: Tensor) -> Tensor:
