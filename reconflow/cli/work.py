@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
+from reconflow.errors import InputError
+
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Add the command."""
@@ -18,6 +20,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("address", metavar="ADDRESS", help="such as tcp://head:8786")
     parser.add_argument("--workers", type=int, metavar="N", default=None, help="processes (default: one per core)")
+    parser.add_argument(
+        "--gpus", type=int, metavar="N", default=None, help="GPUs for learned models (default: all there are)"
+    )
     parser.add_argument("--mapper", action="store_true", help="map scenes here too; at least one machine has to")
     parser.set_defaults(command=execute)
     return parser
@@ -25,14 +30,16 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Work until interrupted or until the scheduler goes away."""
-    from reconflow.pipeline.cluster import available_cores, serve_workers
+    from reconflow.pipeline.cluster import available_cores, serve_workers, visible_gpus
 
     if not arguments.verbose:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
     workers = arguments.workers if arguments.workers is not None else available_cores()
+    gpus = arguments.gpus if arguments.gpus is not None else visible_gpus()
+    if workers < 0 or gpus < 0 or not (workers or gpus or arguments.mapper):
+        raise InputError("there must be something to lend: --workers, --gpus or --mapper")
     mapper_threads = available_cores() if arguments.mapper else 0
-    Console().print(
-        f"{workers} workers{' and a mapper' if mapper_threads else ''} for {arguments.address}; Ctrl-C ends them"
-    )
-    asyncio.run(serve_workers(arguments.address, workers=workers, mapper_threads=mapper_threads))
+    lent = [f"{workers} workers"] * bool(workers) + [f"{gpus} GPUs"] * bool(gpus) + ["a mapper"] * arguments.mapper
+    Console().print(f"{', '.join(lent)} for {arguments.address}; Ctrl-C ends them")
+    asyncio.run(serve_workers(arguments.address, workers=workers, gpus=gpus, mapper_threads=mapper_threads))
     return 0

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import time
+import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -45,8 +46,12 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Where the tasks of a run may go."""
 
     compute: dict[str, float]
-    """Resource of one extract or match task; empty where the workers offer none and any of them will do."""
+    """Resource of one task on a core; empty where the workers offer none and any of them will do."""
     slots: int
+    """How many such tasks run at once."""
+    learned: dict[str, float]
+    """Resource of one task that runs a learned model: a GPU where workers offer some, else as ``compute``."""
+    learned_slots: int
     """How many such tasks run at once."""
     mapper: float
     """MAPPER resource the best worker offers; 0 where none does and any worker will do."""
@@ -80,8 +85,9 @@ def open_client(
     Parameters
     ----------
     address : str, optional
-        An existing scheduler, such as ``tcp://host:8786``. Its workers are started with ``reconflow work ADDRESS``
-        or with ``dask worker ADDRESS --nthreads 1 --resources "CPU=1"`` (``MAPPER=1`` on one of them).
+        An existing scheduler, such as ``tcp://host:8786``. Its workers are started with ``reconflow work ADDRESS``,
+        or with ``dask worker ADDRESS --nthreads 1 --resources "CPU=1"`` (``MAPPER=1`` on one of them) and
+        ``dask cuda worker ADDRESS --resources "GPU=1"``.
     workers : int, optional
         CPU worker processes of a local cluster; one per core by default.
     gpus : "auto" or int
@@ -170,14 +176,26 @@ def place(workers: Mapping[str, Mapping[str, Any]]) -> Placement:
     offered = [(dict(w.get("resources") or {}), int(w["nthreads"])) for w in workers.values()]
     if not any(set(resources) & {COMPUTE, GPU, MAPPER} for resources, _ in offered):
         threads = [nthreads for _, nthreads in offered]
-        return Placement(compute={}, slots=sum(threads), mapper=0, mapper_threads=available_cores())
-    slots = sum(min(int(resources.get(COMPUTE, 0)), nthreads) for resources, nthreads in offered)
+        slots = sum(threads)
+        return Placement(
+            compute={}, slots=slots, learned={}, learned_slots=slots, mapper=0, mapper_threads=available_cores()
+        )
+    slots, gpu_slots = (
+        sum(min(int(resources.get(kind, 0)), nthreads) for resources, nthreads in offered) for kind in (COMPUTE, GPU)
+    )
     mapper = max(float(resources.get(MAPPER, 0)) for resources, _ in offered)
     if not slots:
         raise ClusterError("no worker offers CPU: start one with `reconflow work ADDRESS`")
     if not mapper:
         raise ClusterError("no worker offers MAPPER: start one with `reconflow work ADDRESS --mapper`")
-    return Placement(compute={COMPUTE: 1}, slots=slots, mapper=mapper, mapper_threads=math.floor(mapper))
+    return Placement(
+        compute={COMPUTE: 1},
+        slots=slots,
+        learned={GPU: 1} if gpu_slots else {COMPUTE: 1},
+        learned_slots=gpu_slots or slots,
+        mapper=mapper,
+        mapper_threads=math.floor(mapper),
+    )
 
 
 def available_cores() -> int:
@@ -242,8 +260,11 @@ def _cpu_worker(cluster: SpecCluster, memory_limit: str | float) -> dict[str, An
     return {"cls": Nanny, "options": options}
 
 
-async def serve_workers(address: str, *, workers: int, mapper_threads: int) -> None:
-    """Join ``workers`` processes, and a mapper where it has threads, to a scheduler; return when it goes away.
+async def serve_workers(address: str, *, workers: int, gpus: int = 0, mapper_threads: int = 0) -> None:
+    """Join workers to a scheduler and return when it goes away.
+
+    ``workers`` processes take work for cores, one process for each of the first ``gpus`` GPUs takes that of learned
+    models and sees no other GPU, and a mapper comes along where it has threads.
 
     Raises
     ------
@@ -253,6 +274,9 @@ async def serve_workers(address: str, *, workers: int, mapper_threads: int) -> N
     """
     common: dict[str, Any] = {"nthreads": 1, "resources": {COMPUTE: 1}, "memory_limit": "auto"}
     nannies = [Nanny(address, **common) for _ in range(workers)]
+    for number in range(gpus):
+        own: dict[str, Any] = {"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": str(number)}}
+        nannies.append(Nanny(address, name=f"gpu-{number}-{uuid.uuid4().hex[:8]}", **(common | own)))
     if mapper_threads:
         nannies.append(Nanny(address, nthreads=mapper_threads, resources={MAPPER: mapper_threads}, memory_limit="0"))
     try:

@@ -1,10 +1,13 @@
 import json
+import os
 import subprocess
 import sys
 import time
 
 import pytest
+from distributed import Client
 
+from reconflow.pipeline.cluster import placement
 from reconflow.world.photos import make_sample
 
 
@@ -53,6 +56,34 @@ def test_a_run_uses_workers_that_joined_a_scheduler_from_other_processes(schedul
         assert "5 of 5 photos placed" in run.stdout
         process.terminate()
         workers.communicate(timeout=60)  # they end when the scheduler goes away
+
+
+def _device(_):
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "none"), os.getpid()
+
+
+@pytest.mark.slow
+def test_each_gpu_that_is_lent_gets_a_process_that_sees_no_other(scheduler):
+    process, address = scheduler
+    with start("reconflow.cli", "work", address, "--workers", 1, "--gpus", 2, "--mapper") as workers:
+        with Client(address) as client:
+            client.wait_for_workers(4, timeout=60)
+            where = placement(client)
+            assert (where.learned, where.learned_slots, where.compute, where.slots) == ({"GPU": 1}, 2, {"CPU": 1}, 1)
+            told = client.gather(client.map(_device, range(8), resources=where.learned, pure=False))
+            assert {device for device, _ in told} == {"0", "1"}
+            assert len({pid for _, pid in told}) == 2
+            on_cores = client.gather(client.map(_device, range(4), resources=where.compute, pure=False))
+            assert {device for device, _ in on_cores} == {os.environ.get("CUDA_VISIBLE_DEVICES", "none")}
+        process.terminate()
+        workers.communicate(timeout=60)
+
+
+def test_nothing_to_lend_is_refused():
+    command = [sys.executable, "-m", "reconflow.cli", "work", "tcp://127.0.0.1:9", "--workers", "0", "--gpus", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "something to lend" in done.stderr
 
 
 @pytest.mark.slow

@@ -24,6 +24,14 @@ def test_workers_with_resources_are_used_for_what_they_offer():
     assert (found.compute, found.slots, found.mapper, found.mapper_threads) == ({"CPU": 1}, 2, 8, 8)
 
 
+def test_learned_models_go_to_gpus_where_there_are_some():
+    cores = {"a": worker(CPU=1), "b": worker(CPU=1), "m": worker(8, MAPPER=8)}
+    assert (place(cores).learned, place(cores).learned_slots) == ({"CPU": 1}, 2)
+    found = place(cores | {"g": worker(GPU=1), "h": worker(GPU=1), "i": worker(GPU=1)})
+    assert (found.learned, found.learned_slots) == ({"GPU": 1}, 3)
+    assert (found.compute, found.slots) == ({"CPU": 1}, 2)
+
+
 @pytest.mark.parametrize(
     ("workers", "missing"),
     [({}, "no worker has joined"), ({"a": worker(CPU=1)}, "MAPPER"), ({"a": worker(MAPPER=1)}, "no worker offers CPU")],
