@@ -157,7 +157,8 @@ class ReconstructConfig(_Section, frozen=True):
 
     ``final_refinement`` adjusts each model once more to convergence. Photos without EXIF data that agree on a focal
     length then share intrinsics, and ``refine_principal_point`` moves the principal points of cameras that took
-    several photos. Points seen by fewer than ``min_track_length`` photos are dropped.
+    several photos. Points seen by fewer than ``min_track_length`` photos are dropped. Points that a dense matcher
+    brings along are merged on a grid of ``point_cells`` cells along a photo's long edge, so that pairs share them.
     """
 
     mapper: Literal["incremental", "global"] = "incremental"
@@ -166,6 +167,7 @@ class ReconstructConfig(_Section, frozen=True):
     init_min_inliers: int = 50
     abs_pose_min_inliers: int = 15
     min_track_length: int = 2
+    point_cells: int = 128
     refine_principal_point: bool = True
     final_refinement: bool = True
     threads: int = 0
@@ -177,6 +179,7 @@ class ReconstructConfig(_Section, frozen=True):
         self._require("init_min_inliers", low=6)
         self._require("abs_pose_min_inliers", low=6)
         self._require("min_track_length", low=2)
+        self._require("point_cells", low=8, high=10_000)
         self._require("threads", low=0)
 
 

@@ -1,6 +1,6 @@
 """What two photos have in common: putative matches and the two-view geometry that verifies them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -9,17 +9,55 @@ from reconflow.core.arrays import Array, checked
 
 
 @dataclass(frozen=True)
+class Points:
+    """Places in one photo that are nobody's keypoints; pixels as in ``Features``."""
+
+    places: Array
+    """(K, 2) float32: x, y in pixels of the raw raster."""
+    colors: Array
+    """(K, 3) uint8: red, green, blue."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", checked("places", self.places, ("K", 2), np.float32))
+        object.__setattr__(self, "colors", checked("colors", self.colors, (len(self.places), 3), np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @classmethod
+    def none(cls) -> "Points":
+        """No point at all."""
+        return cls(np.zeros((0, 2), np.float32), np.zeros((0, 3), np.uint8))
+
+
+@dataclass(frozen=True)
 class Matches:
-    """Putative matches of a pair."""
+    """Putative matches of a pair.
+
+    A dense matcher also matches places that are nobody's keypoints. They belong to the pair: row k of ``first`` has
+    the index N + k, where N is the number of keypoints of the first photo, and likewise for ``second``.
+    """
 
     indices: Array
     """(M, 2) int32: row of the keypoint in the first and in the second photo."""
+    first: Points = field(default_factory=Points.none)
+    """Points of the first photo that only this pair has."""
+    second: Points = field(default_factory=Points.none)
+    """Points of the second photo that only this pair has."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "indices", checked("indices", self.indices, ("M", 2), np.int32))
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def places(self, keypoints_a: Array, keypoints_b: Array) -> tuple[Array, Array]:
+        """Return where each match lies in both photos, (M, 2) each, given the (N, 2) keypoints of both."""
+        rows_a, rows_b = self.indices.T
+        if len(self.first) == 0 and len(self.second) == 0:
+            return keypoints_a[rows_a], keypoints_b[rows_b]
+        all_a = np.concatenate([keypoints_a, self.first.places])
+        return all_a[rows_a], np.concatenate([keypoints_b, self.second.places])[rows_b]
 
     @classmethod
     def none(cls) -> "Matches":

@@ -48,7 +48,11 @@ def _views(root: Root, task: MappingTask) -> list[View]:
 
 def _pairs(root: Root, task: MappingTask) -> list[ViewPair]:
     geometries = read_geometries(root, [pair.ref for pair in task.pairs])
-    return [ViewPair(pair.first, pair.second, geometries[pair.ref][1]) for pair in task.pairs]
+    pairs: list[ViewPair] = []
+    for pair in task.pairs:
+        matches, geometry = geometries[pair.ref]
+        pairs.append(ViewPair(pair.first, pair.second, geometry, matches.first, matches.second))
+    return pairs
 
 
 def _say(registered: int) -> None:

@@ -25,14 +25,14 @@ def verify_pair(
     """
     if len(matches) < _FEWEST:
         return TwoViewGeometry.undefined()
-    used_a, used_b = matches.indices.T
+    places_a, places_b = matches.places(a.keypoints, b.keypoints)
     # Only the matched keypoints travel: converting ten thousand of them for fifty matches costs more than RANSAC.
     local = np.repeat(np.arange(len(matches), dtype=np.uint32)[:, np.newaxis], 2, axis=1)
     found = pycolmap.estimate_two_view_geometry(
         cameras[0].to_colmap(),
-        a.keypoints[used_a].astype(np.float64),
+        places_a.astype(np.float64),
         cameras[1].to_colmap(),
-        b.keypoints[used_b].astype(np.float64),
+        places_b.astype(np.float64),
         local,
         _options(config),
     )

@@ -9,12 +9,13 @@ import numpy as np
 from reconflow.config import MatchConfig, VerifyConfig
 from reconflow.core.cameras import Camera
 from reconflow.core.images import ImageRecord
-from reconflow.core.matches import Matches, PairSummary, TwoViewGeometry
+from reconflow.core.matches import Matches, PairSummary, Points, TwoViewGeometry
 from reconflow.store.keys import fingerprint
 from reconflow.store.packs import Item, ItemRef, Packs, read_items
 from reconflow.store.root import SCHEMA, Root
 
-_FIELDS = ("matches", "inliers", "fundamental", "essential", "homography")
+_FIELDS = ("matches", "inliers", "fundamental", "essential", "homography", "first", "second")
+"""Arrays of an item; ``first`` and ``second`` are (K, 5) float32: x, y, red, green, blue of the pair's own points."""
 
 
 class StoredPair(msgspec.Struct, frozen=True):
@@ -94,7 +95,8 @@ def read_geometries(root: Root, refs: Iterable[ItemRef]) -> dict[ItemRef, tuple[
             homography=arrays["homography"][0],
             triangulation_angle_deg=record["triangulation_angle_deg"],
         )
-        found[ref] = Matches(arrays["matches"]), geometry
+        matches = Matches(arrays["matches"], *(_to_points(arrays[side]) for side in ("first", "second")))
+        found[ref] = matches, geometry
     return found
 
 
@@ -106,6 +108,8 @@ def _to_item(pair: MatchedPair) -> Item:
         "fundamental": g.fundamental[np.newaxis],
         "essential": g.essential[np.newaxis],
         "homography": g.homography[np.newaxis],
+        "first": _to_table(pair.matches.first),
+        "second": _to_table(pair.matches.second),
     }
     record = {
         "putative": len(pair.matches),
@@ -115,6 +119,14 @@ def _to_item(pair: MatchedPair) -> Item:
         "reason": pair.reason,
     }
     return Item(pair.key, arrays, record)
+
+
+def _to_table(points: Points) -> np.ndarray:
+    return np.column_stack([points.places, points.colors]).astype(np.float32)
+
+
+def _to_points(table: np.ndarray) -> Points:
+    return Points(table[:, :2], table[:, 2:].astype(np.uint8))
 
 
 def _stored(ref: ItemRef, record: dict[str, object]) -> StoredPair:

@@ -12,7 +12,7 @@ import msgspec
 from reconflow.errors import StoreError
 from reconflow.store.publish import publishing
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of the layout below a root; another number is refused on opening, never guessed at."""
 
 _MARKER = "reconflow-store.json"

@@ -10,6 +10,7 @@ import pycolmap
 
 from reconflow.config import ReconstructConfig
 from reconflow.stages.reconstruct.database import write_database
+from reconflow.stages.reconstruct.merging import merge_points
 from reconflow.stages.reconstruct.refine import refine_model
 from reconflow.stages.reconstruct.views import View, ViewPair
 
@@ -57,6 +58,7 @@ def reconstruct(
         Hears how many photos are placed by now.
 
     """
+    views, pairs = merge_points(views, pairs, cells=config.point_cells)
     work = out / "colmap"
     work.mkdir()
     database = work / "database.db"

@@ -1,12 +1,12 @@
 """What the mapper is given: photos with their keypoints, and verified pairs of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from reconflow.core.arrays import Array, checked
 from reconflow.core.cameras import Camera
-from reconflow.core.matches import TwoViewGeometry
+from reconflow.core.matches import Points, TwoViewGeometry
 
 
 @dataclass(frozen=True)
@@ -33,3 +33,6 @@ class ViewPair:
     first: int
     second: int
     geometry: TwoViewGeometry
+    first_points: Points = field(default_factory=Points.none)
+    """Places of the first photo that only this pair has: their indices follow the keypoints'."""
+    second_points: Points = field(default_factory=Points.none)
