@@ -102,18 +102,21 @@ class ShortlistConfig(_Section, frozen=True):
 class MatchConfig(_Section, frozen=True):
     """Putative matches of a pair.
 
-    The coarse pass matches only the ``coarse_keypoints`` largest keypoints of both images and drops the pair when
+    ``ratio`` is of ``adalam`` and ``ratio``, ``min_similarity`` of ``mnn``: the least dot product of two unit
+    descriptors. The coarse pass matches only the ``coarse_keypoints`` largest keypoints of both images and drops the pair when
     fewer than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it off.
     """
 
     matcher: str = "adalam"
     ratio: float = 0.8
+    min_similarity: float = 0.0
     coarse_keypoints: int = 1024
     coarse_ratio: float = 0.7
     coarse_min_matches: int = 3
 
     def __post_init__(self) -> None:
         self._require("ratio", low=0.1, high=1.0)
+        self._require("min_similarity", low=-1.0, high=1.0)
         self._require("coarse_keypoints", low=0)
         self._require("coarse_ratio", low=0.1, high=1.0)
         self._require("coarse_min_matches", low=0)

@@ -41,7 +41,13 @@ def load_tensors(path: Path, *, inside: str = "") -> Tensors:
 
 
 def fill_module(
-    module: torch.nn.Module, tensors: Tensors, *, path: Path, skipped: Sequence[str] = (), derived: Sequence[str] = ()
+    module: torch.nn.Module,
+    tensors: Tensors,
+    *,
+    path: Path,
+    skipped: Sequence[str] = (),
+    derived: Sequence[str] = (),
+    assign: bool = False,
 ) -> None:
     """Load ``tensors`` into ``module`` and set it to evaluation; each must find its place, and each place its tensor.
 
@@ -57,6 +63,9 @@ def fill_module(
         Beginnings of names that the file has and the module has no use for.
     derived : sequence of str
         Names of buffers that the module computes for itself.
+    assign : bool
+        Take the tensors as they are, mapped from the file, instead of copying them: for a module made on the meta
+        device.
 
     Raises
     ------

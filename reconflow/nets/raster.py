@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from reconflow.core.arrays import Array
+from reconflow.core.features import Features
 from reconflow.nets.threads import opencv_on_one_thread
 
 
@@ -29,3 +30,39 @@ def colors_at(image: Array, keypoints: Array) -> Array:
     columns = np.clip(keypoints[:, 0].astype(np.int32), 0, width - 1)
     rows = np.clip(keypoints[:, 1].astype(np.int32), 0, height - 1)
     return image[rows, columns]
+
+
+def features_in(image: Array, *, keypoints: Array, scores: Array, descriptors: Array, shrink: Array) -> Features:
+    """Return what a network found as features of ``image``.
+
+    Parameters
+    ----------
+    image : Array
+        (H, W, 3) uint8: the photo itself.
+    keypoints : Array
+        (N, 2) in the network's raster, where the centre of the top-left pixel is (0, 0), strongest first.
+    scores, descriptors : Array
+        (N,) and (N, D); descriptors are kept as float16.
+    shrink : Array
+        (2,) pixels of the photo for one of the network's raster, along x and along y.
+
+    """
+    height, width = image.shape[:2]
+    keypoints = ((keypoints + 0.5) * shrink).astype(np.float32)
+    return Features(
+        keypoints=keypoints,
+        scales=np.full(len(keypoints), np.sqrt(shrink.prod()), np.float32),
+        orientations=np.zeros(len(keypoints), np.float32),
+        scores=scores,
+        descriptors=descriptors.astype(np.float16),
+        colors=colors_at(image, keypoints),
+        image_size=(width, height),
+    )
+
+
+def has_contrast(image: Array, radius_px: int) -> Array:
+    """Return for each pixel of an (H, W, 3) raster, as bool, whether anything at all is to be seen around it."""
+    grey = grey_of(image)
+    window = np.ones((2 * radius_px + 1, 2 * radius_px + 1), np.uint8)
+    with opencv_on_one_thread():
+        return cv2.dilate(grey, window) > cv2.erode(grey, window)

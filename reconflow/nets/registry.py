@@ -1,24 +1,160 @@
-"""Names → extractors and matchers, each matcher with the level of evidence measured for the features it is given."""
+"""Names → extractors and matchers, and which of them go together on this machine.
 
+An implementation is imported when it is made: the web process reads this table too, and torch takes seconds to load.
+"""
+
+import importlib.util
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from reconflow.errors import ConfigError
-from reconflow.nets.adalam import AdalamMatcher
-from reconflow.nets.nearest import RatioMatcher
+import msgspec
+
+from reconflow.errors import ConfigError, DependencyError
 from reconflow.nets.protocols import Extractor, Matcher
-from reconflow.nets.sift import Sift
+from reconflow.nets.weights import absence, weights_named
 
 _T = TypeVar("_T")
 
-EXTRACTORS: Mapping[str, Callable[[], Extractor]] = {"sift": Sift}
-"""Name → what makes the extractor."""
+_LEARNED_PACKAGES = ("torch", "kornia")
 
-MATCHERS: Mapping[str, Callable[[int], Matcher]] = {"adalam": AdalamMatcher, "ratio": RatioMatcher}
-"""Name → what makes the matcher from its acceptance level."""
 
-_ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {("sift", "adalam"): 18, ("sift", "ratio"): 18}
-"""Above the most inliers any of 400 pairs of unrelated photos reached: ``benchmarks/quality/pairs.py``."""
+def _sift() -> Extractor:
+    from reconflow.nets.sift import Sift
+
+    return Sift()
+
+
+def _aliked(name: str) -> Callable[[], Extractor]:
+    def make() -> Extractor:
+        from reconflow.nets.aliked import Aliked
+
+        return Aliked(name)
+
+    return make
+
+
+def _xfeat() -> Extractor:
+    from reconflow.nets.xfeat import XFeatExtractor
+
+    return XFeatExtractor()
+
+
+def _adalam(_: str, level: int) -> Matcher:
+    from reconflow.nets.adalam import AdalamMatcher
+
+    return AdalamMatcher(level)
+
+
+def _ratio(_: str, level: int) -> Matcher:
+    from reconflow.nets.nearest import RatioMatcher
+
+    return RatioMatcher(level)
+
+
+def _mnn(_: str, level: int) -> Matcher:
+    from reconflow.nets.similarity import MutualMatcher
+
+    return MutualMatcher(level)
+
+
+def _lightglue(extractor: str, level: int) -> Matcher:
+    from reconflow.nets.lightglue import LightGlueMatcher
+
+    return LightGlueMatcher(level, _LIGHTGLUE_WEIGHTS[extractor])
+
+
+@dataclass(frozen=True)
+class ExtractorEntry:
+    """How an extractor is made, and what it needs."""
+
+    make: Callable[[], Extractor]
+    weights: tuple[str, ...] = ()
+    """Names of the weights it cannot do without."""
+    learned: bool = False
+    """Runs on torch, and on a GPU where there is one."""
+
+
+@dataclass(frozen=True)
+class MatcherEntry:
+    """How a matcher is made for an extractor's features and a level of evidence, and what it needs."""
+
+    make: Callable[[str, int], Matcher]
+    weights: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Name of the weights it cannot do without, by extractor."""
+    learned: bool = False
+    """Runs on torch, and on a GPU where there is one."""
+    coarse: bool = False
+    """Hopeless pairs can be told by the coarse pass on its extractor's largest keypoints."""
+    unites: bool = False
+    """Takes the keypoints of several extractors at once, and no descriptors."""
+
+
+_ALIKED = ("aliked-t16", "aliked-n16", "aliked-n16rot", "aliked-n32")
+_LIGHTGLUE_WEIGHTS: Mapping[str, str] = {
+    **dict.fromkeys(_ALIKED[1:], "lightglue-aliked"),
+    "xfeat": "lighterglue-xfeat",
+}
+
+EXTRACTORS: Mapping[str, ExtractorEntry] = {
+    "sift": ExtractorEntry(_sift),
+    **{name: ExtractorEntry(_aliked(name), (name,), learned=True) for name in _ALIKED},
+    "xfeat": ExtractorEntry(_xfeat, ("xfeat",), learned=True),
+}
+"""Name → how the extractor is made."""
+
+MATCHERS: Mapping[str, MatcherEntry] = {
+    "adalam": MatcherEntry(_adalam, coarse=True),
+    "ratio": MatcherEntry(_ratio, coarse=True),
+    "mnn": MatcherEntry(_mnn),
+    "lightglue": MatcherEntry(_lightglue, _LIGHTGLUE_WEIGHTS, learned=True),
+    "lighterglue": MatcherEntry(_lightglue, _LIGHTGLUE_WEIGHTS, learned=True),
+}
+"""Name → how the matcher is made."""
+
+ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {
+    ("sift", "adalam"): 18,
+    ("sift", "ratio"): 18,
+    **{(name, "mnn"): 40 for name in _ALIKED},
+    **{(name, "adalam"): 20 for name in _ALIKED},
+    **{(name, "lightglue"): 30 for name in _ALIKED[1:]},
+    ("xfeat", "mnn"): 40,
+    ("xfeat", "lighterglue"): 20,
+}
+"""Which matchers go with which extractor, and the level of evidence of both together: above the most inliers any of 400
+pairs of unrelated photos reached in ``benchmarks/quality/pairs.py``. LightGlue's were not measured, for want of weights."""
+
+
+class Combination(msgspec.Struct, frozen=True, kw_only=True):
+    """An extractor with a matcher, and whether this machine can run both."""
+
+    name: str
+    """Such as ``sift+adalam``."""
+    extractor: str
+    matcher: str
+    usable: bool
+    reason: str
+    """What is missing and how to get it; empty where nothing is."""
+
+
+def combinations() -> list[Combination]:
+    """Return all extractors with the matchers that go with them, in the order of the table."""
+    return [combination(extractor, matcher) for extractor, matcher in ACCEPTANCE_INLIERS]
+
+
+def combination(extractor: str, matcher: str) -> Combination:
+    """Return what is known of one extractor with one matcher.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such extractor or matcher, or they do not go together.
+
+    """
+    acceptance_inliers(extractor, matcher)
+    reason = "; ".join(_missing(extractor, matcher))
+    name = f"{extractor}+{matcher}"
+    return Combination(name=name, extractor=extractor, matcher=matcher, usable=not reason, reason=reason)
 
 
 def create_extractor(name: str) -> Extractor:
@@ -28,9 +164,13 @@ def create_extractor(name: str) -> Extractor:
     ------
     ConfigError
         If there is none; it names those there are.
+    DependencyError
+        If it needs packages that are not installed.
 
     """
-    return _known("extractor", name, EXTRACTORS)()
+    entry = _known("extractor", name, EXTRACTORS)
+    _require_packages(name, learned=entry.learned)
+    return entry.make()
 
 
 def create_matcher(name: str, *, extractor: str = "sift") -> Matcher:
@@ -39,12 +179,46 @@ def create_matcher(name: str, *, extractor: str = "sift") -> Matcher:
     Raises
     ------
     ConfigError
-        If there is no such matcher or extractor; it names those there are.
+        If there is no such matcher or extractor, or they do not go together; it names those there are.
+    DependencyError
+        If it needs packages that are not installed.
 
     """
-    make = _known("matcher", name, MATCHERS)
+    level = acceptance_inliers(extractor, name)
+    entry = MATCHERS[name]
+    _require_packages(name, learned=entry.learned)
+    return entry.make(extractor, level)
+
+
+def acceptance_inliers(extractor: str, matcher: str) -> int:
+    """Return the level of evidence of an extractor with a matcher, or raise :class:`ConfigError`."""
+    _known("matcher", matcher, MATCHERS)
     _known("extractor", extractor, EXTRACTORS)
-    return make(_ACCEPTANCE_INLIERS[extractor, name])
+    try:
+        return ACCEPTANCE_INLIERS[extractor, matcher]
+    except KeyError:
+        fitting = ", ".join(other for name, other in ACCEPTANCE_INLIERS if name == extractor)
+        raise ConfigError(f"{matcher} does not match features of {extractor}: choose one of {fitting}") from None
+
+
+def _missing(extractor: str, matcher: str) -> list[str]:
+    features, matching = EXTRACTORS[extractor], MATCHERS[matcher]
+    if features.learned or matching.learned:
+        absent = _absent_packages()
+        if absent:
+            return [absent]
+    needed = [*features.weights, *([matching.weights[extractor]] if extractor in matching.weights else [])]
+    return [reason for name in needed if (reason := absence(weights_named(name)))]
+
+
+def _require_packages(name: str, *, learned: bool) -> None:
+    if learned and (absent := _absent_packages()):
+        raise DependencyError(f"{name} cannot run: {absent}")
+
+
+def _absent_packages() -> str:
+    absent = [package for package in _LEARNED_PACKAGES if importlib.util.find_spec(package) is None]
+    return f"{' and '.join(absent)} not installed: pip install 'reconflow[learned]'" if absent else ""
 
 
 def _known(kind: str, name: str, table: Mapping[str, _T]) -> _T:

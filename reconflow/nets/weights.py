@@ -91,7 +91,6 @@ _ALL = (
     ),
     _lightglue("aliked"),
     _lightglue("superpoint"),
-    _lightglue("sift"),
     Weights(
         "superpoint",
         (

@@ -10,6 +10,7 @@ from reconflow.config import ExtractConfig
 from reconflow.core.features import Features
 from reconflow.nets.protocols import Extractor
 from reconflow.nets.registry import create_extractor
+from reconflow.nets.weights import WEIGHTS
 
 
 def same(a: Features, b: Features) -> bool:
@@ -96,6 +97,46 @@ class ExtractorContract:
 
 class TestSift(ExtractorContract):
     name = "sift"
+
+
+@pytest.mark.usefixtures("weights")
+class LearnedContract(ExtractorContract):
+    """What holds for every extractor with weights."""
+
+    def test_descriptors_are_unit_vectors(self, extractor, config, texture):
+        lengths = np.linalg.norm(extractor.extract(texture, config=config).descriptors.astype(np.float32), axis=1)
+        np.testing.assert_allclose(lengths, 1, atol=2e-3)
+
+    def test_other_weights_are_another_cache_key(self, extractor, tmp_path, monkeypatch, weights):
+        before = extractor.made_with
+        path = next(path for path in weights.rglob("*") if path.name in names_of(self.name))
+        (tmp_path / path.name).write_bytes(path.read_bytes() + b"x")
+        monkeypatch.setenv("RECONFLOW_WEIGHTS", str(tmp_path))
+        assert extractor.made_with != before
+
+
+def names_of(name: str) -> set[str]:
+    return {file.name for file in WEIGHTS[name].files}
+
+
+class TestAlikedT16(LearnedContract):
+    name = "aliked-t16"
+
+
+class TestAlikedN16(LearnedContract):
+    name = "aliked-n16"
+
+
+class TestAlikedN16Rot(LearnedContract):
+    name = "aliked-n16rot"
+
+
+class TestAlikedN32(LearnedContract):
+    name = "aliked-n32"
+
+
+class TestXFeat(LearnedContract):
+    name = "xfeat"
 
 
 class TestSuperPoint(ExtractorContract):

@@ -17,6 +17,10 @@ class MatcherContract:
 
     name = ""
     extractor = "sift"
+    least_right = 0.95
+    """Share of matches that follow the map between two views."""
+    most_unrelated = 20
+    """Matches of pictures that have nothing in common."""
 
     @pytest.fixture
     def matcher(self) -> Matcher:
@@ -37,11 +41,11 @@ class MatcherContract:
         expected = a.keypoints[first] @ affine[:, :2].T + affine[:, 2]
         gaps = np.linalg.norm(expected - b.keypoints[second], axis=1)
         assert len(matches) > 100
-        assert (gaps < 2).mean() > 0.95
+        assert (gaps < 2).mean() > self.least_right
 
     def test_unrelated_pictures_have_next_to_no_matches(self, matcher, pictures):
         a, _, c = pictures
-        assert len(matcher.match(a, c, config=MatchConfig())) < 20
+        assert len(matcher.match(a, c, config=MatchConfig())) < self.most_unrelated
 
     def test_matches_are_one_to_one_and_in_order(self, matcher, pictures):
         a, b, _ = pictures
@@ -108,3 +112,28 @@ class TestRatio(MatcherContract):
 
 class TestAdalam(MatcherContract):
     name = "adalam"
+
+
+@pytest.mark.usefixtures("weights")
+class TestMutual(MatcherContract):
+    name = "mnn"
+    extractor = "aliked-n16rot"
+
+    def test_unrelated_pictures_have_next_to_no_matches(self, matcher, pictures):
+        """Nearest neighbours always exist: it takes a least similarity, or verification, to drop them."""
+        a, _, c = pictures
+        assert len(matcher.match(a, c, config=MatchConfig(min_similarity=0.9))) < 20
+
+
+@pytest.mark.usefixtures("weights")
+class TestAdalamOnLearnedFeatures(MatcherContract):
+    name = "adalam"
+    extractor = "aliked-n16rot"
+
+
+@pytest.mark.usefixtures("weights")
+class TestLighterGlue(MatcherContract):
+    name = "lighterglue"
+    extractor = "xfeat"
+    least_right = 0.8  # XFeat's keypoints lie on whole pixels
+    most_unrelated = 100

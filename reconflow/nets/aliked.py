@@ -1,0 +1,82 @@
+"""ALIKED: keypoints and descriptors of a light network with deformable convolutions.
+
+Zhao et al., "ALIKED: A Lighter Keypoint and Descriptor Extraction Network via Deformable Transformation", IEEE TIM
+2023. ``aliked-n16rot`` was trained with turned photos, the others are for upright ones.
+"""
+
+import functools
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from kornia.feature import ALIKED
+
+from reconflow.config import ExtractConfig
+from reconflow.core.arrays import Array
+from reconflow.core.features import Features
+from reconflow.nets.checkpoint import fill_module, load_tensors
+from reconflow.nets.devices import torch_device
+from reconflow.nets.lean_aliked import LeanAliked
+from reconflow.nets.raster import features_in, has_contrast, reduced
+from reconflow.nets.weights import obtain_weights, weights_fingerprint, weights_named
+
+_THRESHOLD = 0.2
+_SMALLEST_PX = 8
+"""Nothing of a thinner strip is far enough from its border."""
+_CONTRAST_RADIUS_PX = 8
+
+
+@dataclass(frozen=True)
+class Aliked:
+    """ALIKED on the device at hand; the network is loaded by the first photo.
+
+    Parameters
+    ----------
+    name : str
+        Which of the four: ``aliked-t16``, ``aliked-n16``, ``aliked-n16rot`` or ``aliked-n32``.
+    threshold : float
+        Least score of a keypoint.
+
+    """
+
+    name: str
+    threshold: float = _THRESHOLD
+
+    @property
+    def made_with(self) -> str:
+        """Revision, libraries, and the weights by their hash."""
+        libraries = f"torch {version('torch')}, kornia {version('kornia')}"
+        return f"aliked 1, {libraries}, weights {weights_fingerprint(weights_named(self.name))}"
+
+    def extract(self, image: Array, *, config: ExtractConfig) -> Features:
+        """Return the strongest keypoints of ``image`` in its own pixels; parts without any contrast have none."""
+        raster = reduced(image, config.long_edge_px)
+        height, width = raster.shape[:2]
+        shrink = np.array([image.shape[1] / width, image.shape[0] / height], np.float32)
+        network = _network(self.name, obtain_weights(weights_named(self.name)), torch_device())
+        if min(height, width) < _SMALLEST_PX:
+            nothing = np.zeros((0, network.width), np.float16)
+            return features_in(
+                image, keypoints=nothing[:, :2], scores=nothing[:, 0], descriptors=nothing, shrink=shrink
+            )
+        device = torch_device()
+        with torch.inference_mode():
+            pixels = torch.from_numpy(np.ascontiguousarray(raster)).to(device).permute(2, 0, 1).float() / 255
+            allowed = torch.from_numpy(has_contrast(raster, _CONTRAST_RADIUS_PX)).to(device)
+            found = network(pixels, threshold=self.threshold, at_most=config.max_keypoints, allowed=allowed)
+        return features_in(
+            image,
+            keypoints=found.keypoints.cpu().numpy(),
+            scores=found.scores.cpu().numpy(),
+            descriptors=found.descriptors.cpu().numpy(),
+            shrink=shrink,
+        )
+
+
+@functools.cache
+def _network(name: str, path: Path, device: torch.device) -> LeanAliked:
+    model = ALIKED(name)
+    fill_module(model, load_tensors(path), path=path, derived=("dkd.hw_grid",))
+    return LeanAliked(model.to(device))
