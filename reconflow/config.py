@@ -103,8 +103,8 @@ class MatchConfig(_Section, frozen=True):
     """Putative matches of a pair.
 
     ``ratio`` is of ``adalam`` and ``ratio``, ``min_similarity`` of ``mnn``: the least dot product of two unit
-    descriptors. The coarse pass matches only the ``coarse_keypoints`` largest keypoints of both images and drops the pair when
-    fewer than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it off.
+    descriptors. The coarse pass matches only the ``coarse_keypoints`` largest keypoints of both images and drops the
+    pair when fewer than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it off.
     """
 
     matcher: str = "adalam"

@@ -4,7 +4,6 @@ Zhao et al., "ALIKED: A Lighter Keypoint and Descriptor Extraction Network via D
 2023. ``aliked-n16rot`` was trained with turned photos, the others are for upright ones.
 """
 
-import functools
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +16,10 @@ from reconflow.config import ExtractConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.nets.checkpoint import fill_module, load_tensors
-from reconflow.nets.devices import torch_device
+from reconflow.nets.devices import models, torch_device
 from reconflow.nets.lean_aliked import LeanAliked
 from reconflow.nets.raster import features_in, has_contrast, reduced
-from reconflow.nets.weights import obtain_weights, weights_fingerprint, weights_named
+from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint, weights_named
 
 _THRESHOLD = 0.2
 _SMALLEST_PX = 8
@@ -75,8 +74,10 @@ class Aliked:
         )
 
 
-@functools.cache
 def _network(name: str, path: Path, device: torch.device) -> LeanAliked:
-    model = ALIKED(name)
-    fill_module(model, load_tensors(path), path=path, derived=("dkd.hw_grid",))
-    return LeanAliked(model.to(device))
+    def make() -> LeanAliked:
+        model = ALIKED(name)
+        fill_module(model, load_tensors(path), path=path, derived=("dkd.hw_grid",))
+        return LeanAliked(model.to(device))
+
+    return models().get((name, sha256_of(path), device), make)

@@ -1,13 +1,13 @@
 """The forward pass of ALIKED without the full-size feature map.
 
-Zhao et al., "ALIKED: A Lighter Keypoint and Descriptor Extraction Network via Deformable Transformation", IEEE TIM 2023.
-The authors (and kornia, whose module holds the tensors here) upsample four maps to the size of the photo, stack them
+Zhao et al., "ALIKED: A Lighter Keypoint and Descriptor Extraction Network via Deformable Transformation", IEEE TIM
+2023. The authors (and kornia, whose module holds the tensors here) upsample four maps to the size of the photo, stack them
 to 128 channels, and take scores and descriptors from that. Two things give the same numbers for less: the score head's
 first layer is linear and so is upsampling, so it is applied first and eight channels are upsampled instead of 128; and
 descriptors need the stacked features only around keypoints.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from kornia.feature import ALIKED
@@ -48,7 +48,7 @@ class Pyramid(NamedTuple):
 
 
 class LeanAliked:
-    """ALIKED's forward pass over the tensors of kornia's module, which is changed on the way in: normalisation is folded.
+    """ALIKED's forward pass over the tensors of kornia's module, whose normalisation is folded into its convolutions.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ class LeanAliked:
     """
 
     def __init__(self, model: ALIKED):
-        self.model = model
-        self.width = int(model.desc_head.sf_conv.in_channels)
-        for block in (model.block1, model.block2):
+        self.model: Any = model
+        self.width = int(self.model.desc_head.sf_conv.in_channels)
+        for block in (self.model.block1, self.model.block2):
             block.conv1, block.bn1 = fuse_conv_bn_eval(block.conv1, block.bn1), torch.nn.Identity()
             block.conv2, block.bn2 = fuse_conv_bn_eval(block.conv2, block.bn2), torch.nn.Identity()
 
@@ -169,7 +169,6 @@ class LeanAliked:
 def _peaks(scores: Tensor, *, threshold: float, at_most: int, allowed: Tensor | None) -> Tensor:
     """Return the (N, 2) x, y of the strongest strict maxima."""
     window = 2 * _RADIUS + 1
-    height, width = scores.shape
     candidates = scores if allowed is None else torch.where(allowed, scores, 0)
     inner = candidates[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
     if min(inner.shape) < 1:

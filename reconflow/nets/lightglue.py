@@ -5,7 +5,6 @@ the tensors and its layers; the forward pass here takes pairs of unequal size in
 run for every pair, so a pair's matches do not depend on its company.
 """
 
-import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +22,9 @@ from reconflow.config import MatchConfig
 from reconflow.core.features import Features
 from reconflow.core.matches import Matches
 from reconflow.nets.checkpoint import Tensors, fill_module, load_tensors
-from reconflow.nets.devices import torch_device
+from reconflow.nets.devices import models, torch_device
 from reconflow.nets.nearest import one_to_one
-from reconflow.nets.weights import obtain_weights, weights_fingerprint, weights_named
+from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint, weights_named
 
 _FILTER = 0.1
 """Least probability of a match."""
@@ -107,8 +106,11 @@ def batch(features: Sequence[Features], device: torch.device) -> Batch:
         places[row, : len(f)] = (f.keypoints - 0.5 - size / 2) / (size.max() / 2)
         descriptors[row, : len(f)] = f.descriptors
         mask[row, :, : len(f)] = True
-    arrays = (torch.from_numpy(array).to(device) for array in (places, descriptors))
-    return Batch(*arrays, None if mask.all() else torch.from_numpy(mask).to(device))
+    return Batch(
+        places=torch.from_numpy(places).to(device),
+        descriptors=torch.from_numpy(descriptors).to(device),
+        mask=None if mask.all() else torch.from_numpy(mask).to(device),
+    )
 
 
 def matches_in(model: LightGlue, first: Batch, second: Batch) -> list[Tensor]:
@@ -150,15 +152,18 @@ def _assignment(head: Any, x: Tensor, y: Tensor, masks: tuple[Tensor | None, ...
     return scores if real is None else scores.masked_fill(~real, -torch.inf)
 
 
-@functools.cache
 def network(weights: str, path: Path, device: torch.device) -> LightGlue:
     """Return the network of a file, with as many layers as the file has."""
+    return models().get((weights, sha256_of(path), device), lambda: _loaded(weights, path).to(device))
+
+
+def _loaded(weights: str, path: Path) -> LightGlue:
     tensors = renamed(load_tensors(path))
     layers = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("transformers."))
     options = {**_SIZES, **_OPTIONS[weights], "n_layers": layers, "flash": False}
     model = LightGlue(None, depth_confidence=-1, width_confidence=-1, filter_threshold=_FILTER, **options)  # pyright: ignore
     fill_module(model, tensors, path=path, derived=("confidence_thresholds",))
-    return model.to(device)
+    return model
 
 
 def renamed(tensors: Tensors) -> Tensors:

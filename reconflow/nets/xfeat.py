@@ -3,7 +3,6 @@
 Potje, Cadar, Araujo, Martins and Nascimento, "XFeat: Accelerated Features for Lightweight Image Matching", CVPR 2024.
 """
 
-import functools
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +15,9 @@ from reconflow.config import ExtractConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.nets.checkpoint import fill_module, load_tensors
-from reconflow.nets.devices import torch_device
+from reconflow.nets.devices import models, torch_device
 from reconflow.nets.raster import features_in, has_contrast, reduced
-from reconflow.nets.weights import obtain_weights, weights_fingerprint, weights_named
+from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint, weights_named
 
 _STEP = 32
 _CONTRAST_RADIUS_PX = 8
@@ -60,8 +59,10 @@ class XFeatExtractor:
         )
 
 
-@functools.cache
 def _network(path: Path, device: torch.device) -> XFeat:
-    model = XFeat()
-    fill_module(model.net, load_tensors(path), path=path)
-    return model.eval().to(device)
+    def make() -> XFeat:
+        model = XFeat()
+        fill_module(model.net, load_tensors(path), path=path)
+        return model.eval().to(device)
+
+    return models().get(("xfeat", sha256_of(path), device), make)
