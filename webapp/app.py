@@ -19,6 +19,7 @@ from reconflow.jobs.service import JobService
 from reconflow.jobs.settings import ServiceSettings, jwt_secret
 from webapp.controllers import accounts as account_routes
 from webapp.controllers import admin, downloads, drift, health, jobs, page, sessions, uploads
+from webapp.description import complete
 from webapp.errors import http_error, internal_error, library_error
 from webapp.guards import BearerAuthentication
 from webapp.headers import add_security_headers
@@ -65,6 +66,7 @@ def create_app(settings: ServiceSettings, *, service: JobService, accounts: Acco
         logging_config=None,  # whoever starts the service configures logging
         debug=False,
     )
+    complete(app)
     return honouring_method_override(answering_head(app))
 
 

@@ -7,8 +7,14 @@ from typing import Any
 
 import anyio
 from litestar import Request, Response
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Stream
 
+from webapp.description import Described, text
+
+IN_PARTS = Described(headers={"Range": text("One range, such as `bytes=0-999`")})
+PART = {206: ResponseSpec(bytes, description="The part asked for", media_type="application/octet-stream")}
+"""What routes that answer with :func:`file_response` say of themselves."""
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _BLOCK = 1 << 18
 

@@ -1,11 +1,12 @@
 """Logging in and out, API keys, accounts."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
+from msgspec import Meta
 
 from reconflow.errors import JobNotFoundError
 from reconflow.jobs.accounts import AccountBook
@@ -33,14 +34,14 @@ class RefreshToken(msgspec.Struct, frozen=True):
 class Label(msgspec.Struct, frozen=True):
     """What a new key is for."""
 
-    label: str
+    label: Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class NewUser(msgspec.Struct, frozen=True):
     """An account to make."""
 
-    username: str
-    password: str
+    username: Annotated[str, Meta(min_length=1, max_length=100)]
+    password: Annotated[str, Meta(min_length=8)]
     role: Role = "user"
 
 

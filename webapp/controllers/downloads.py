@@ -10,7 +10,7 @@ from litestar.params import FromPath, FromQuery
 from reconflow.jobs.service import JobService
 from webapp.errors import problems
 from webapp.guards import LINKABLE
-from webapp.ranges import file_response
+from webapp.ranges import IN_PARTS, PART, file_response
 from webapp.replies import LinksReply
 from webapp.tokens import Access, encode_link
 
@@ -33,9 +33,9 @@ def links(job_id: FromPath[str], request: Asked, service: Service) -> LinksReply
 
 @get(
     "/download/jobs/{job_id:str}",
-    opt=LINKABLE,
+    opt=LINKABLE | {"described": IN_PARTS},
     tags=["results"],
-    responses=problems(404, 409, 416),
+    responses=problems(404, 409, 416) | PART,
     media_type="application/zip",
 )
 async def plys(job_id: FromPath[str], request: Asked, service: Service) -> Response[Any]:
@@ -66,9 +66,9 @@ def csv(
 
 @get(
     "/download/jobs/{job_id:str}/models",
-    opt=LINKABLE,
+    opt=LINKABLE | {"described": IN_PARTS},
     tags=["results"],
-    responses=problems(404, 409, 416),
+    responses=problems(404, 409, 416) | PART,
     media_type="application/zip",
 )
 async def models(job_id: FromPath[str], request: Asked, service: Service) -> Response[Any]:
@@ -104,9 +104,9 @@ def transforms(job_id: FromPath[str], cluster: FromPath[str], request: Asked, se
 
 @get(
     "/download/jobs/{job_id:str}/{filename:str}",
-    opt=LINKABLE,
+    opt=LINKABLE | {"described": IN_PARTS},
     tags=["results"],
-    responses=problems(404, 409, 416),
+    responses=problems(404, 409, 416) | PART,
     media_type="application/octet-stream",
 )
 async def ply(job_id: FromPath[str], filename: FromPath[str], request: Asked, service: Service) -> Response[Any]:

@@ -8,7 +8,8 @@ from litestar.di import NamedDependency
 
 from reconflow.core.drift import DriftReport
 from reconflow.jobs.service import JobService
-from webapp.controllers.jobs import UploadOperation
+from webapp.controllers.jobs import UPLOAD_FORM
+from webapp.description import Described
 from webapp.errors import problems
 from webapp.guards import administrators_only
 from webapp.multipart import receive_form
@@ -24,7 +25,7 @@ Service = NamedDependency[JobService]
     status_code=200,
     tags=["drift"],
     responses=problems(413, 507),
-    operation_class=UploadOperation,
+    opt={"described": Described(body={"multipart/form-data": UPLOAD_FORM})},
     request_max_body_size=None,  # streamed to disk, with a limit of its own
 )
 async def check(request: Asked, service: Service) -> DriftReport:

@@ -6,10 +6,7 @@ import msgspec
 from anyio import to_thread
 from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.openapi.spec import Operation
-from litestar.openapi.spec import RequestBody as RequestBodySpec
-from litestar.openapi.spec.media_type import OpenAPIMediaType
-from litestar.openapi.spec.schema import Schema
+from litestar.openapi.spec import Schema
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import ServerSentEvent
 
@@ -18,11 +15,12 @@ from reconflow.jobs.job_insights import JobInsights
 from reconflow.jobs.results import ViewGraph
 from reconflow.jobs.service import JobService
 from reconflow.jobs.states import Stage
+from webapp.description import Described, count, text
 from webapp.errors import problems
 from webapp.guards import LINKABLE
 from webapp.metrics import Metrics
 from webapp.multipart import receive_form
-from webapp.ranges import file_response
+from webapp.ranges import IN_PARTS, PART, file_response
 from webapp.replies import (
     ClustersReply,
     EventsReply,
@@ -46,22 +44,17 @@ class RetryOptions(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
 
 
-class UploadOperation(Operation):
-    """Describes the streamed form, which no annotation of the handler shows."""
-
-    def __post_init__(self) -> None:
-        text = Schema(type="string")  # pyright: ignore[reportArgumentType]
-        fields = {
-            "file": Schema(type="string", format="binary"),  # pyright: ignore[reportArgumentType]
-            "dataset_name": text,
-            "scene_name": text,
-            "options": text,
-            "webhook_url": text,
-        }
-        schema = Schema(type="object", required=["file"], properties=fields)  # pyright: ignore[reportArgumentType]
-        self.request_body = RequestBodySpec(
-            content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True
-        )
+UPLOAD_FORM = Schema(
+    type="object",  # pyright: ignore[reportArgumentType]
+    required=["file"],
+    properties={
+        "file": text("A ZIP of photos", format="binary"),
+        "dataset_name": text(max_length=100),
+        "scene_name": text(max_length=100),
+        "options": text('JSON as `GET /options` describes it, such as `{"preset": "fast"}`'),
+        "webhook_url": text("Told when the job ends"),
+    },
+)
 
 
 @post(
@@ -69,7 +62,12 @@ class UploadOperation(Operation):
     status_code=202,
     tags=["jobs"],
     responses=problems(413, 507),
-    operation_class=UploadOperation,
+    opt={
+        "described": Described(
+            headers={"Idempotency-Key": text("A second upload under the same key makes no second job", max_length=100)},
+            body={"multipart/form-data": UPLOAD_FORM},
+        )
+    },
     request_max_body_size=None,  # streamed to disk, with a limit of its own
 )
 async def upload(request: Asked, service: Service, metrics: NamedDependency[Metrics]) -> UploadReply:
@@ -109,7 +107,7 @@ def jobs(
     request: Asked,
     service: Service,
     stage: FromQuery[Stage | None] = None,
-    dataset: FromQuery[str | None] = None,
+    dataset: Annotated[str | None, QueryParameter(min_length=1, max_length=100)] = None,
     cursor: FromQuery[str | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=500)] = 50,
 ) -> JobsReply:
@@ -138,7 +136,12 @@ def remove(job_id: FromPath[str], request: Asked, service: Service) -> None:
     service.delete(request.auth.user, job_id)
 
 
-@get("/jobs/{job_id:str}/events", tags=["jobs"], responses=problems(404))
+@get(
+    "/jobs/{job_id:str}/events",
+    tags=["jobs"],
+    responses=problems(404),
+    opt={"described": Described(headers={"Last-Event-ID": count("The event heard last")}, also=(_STREAM,))},
+)
 async def events(
     job_id: FromPath[str], request: Asked, service: Service, after: FromQuery[int | None] = None
 ) -> Response[Any]:
@@ -172,7 +175,14 @@ def images(job_id: FromPath[str], request: Asked, service: Service) -> ImagesRep
     return ImagesReply(images=service.result(request.auth.user, job_id).images())
 
 
-@get("/jobs/{job_id:str}/thumbnail", opt=LINKABLE, tags=["results"], responses=problems(404, 409), sync_to_thread=True)
+@get(
+    "/jobs/{job_id:str}/thumbnail",
+    opt=LINKABLE,
+    tags=["results"],
+    responses=problems(404, 409),
+    media_type="image/jpeg",
+    sync_to_thread=True,
+)
 def thumbnail(
     job_id: FromPath[str],
     name: FromQuery[str],
@@ -187,8 +197,9 @@ def thumbnail(
 
 @get(
     "/jobs/{job_id:str}/clouds/{cluster:str}",
+    opt={"described": IN_PARTS},
     tags=["results"],
-    responses=problems(404, 409, 416),
+    responses=problems(404, 409, 416) | PART,
     media_type="application/octet-stream",
 )
 async def cloud(job_id: FromPath[str], cluster: FromPath[str], request: Asked, service: Service) -> Response[Any]:

@@ -10,6 +10,7 @@ from anyio import to_thread
 from litestar import Request, Response, delete, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
 from reconflow.errors import CredentialsError, ForbiddenError
@@ -47,7 +48,13 @@ async def begin(
     return _session(request, await to_thread.run_sync(log_in), settings)
 
 
-@post(f"{_PATH}/refresh", opt=PUBLIC, status_code=200, tags=["accounts"], responses=problems(403))
+@post(
+    f"{_PATH}/refresh",
+    opt=PUBLIC,
+    status_code=200,
+    tags=["accounts"],
+    responses=problems(403) | {204: ResponseSpec(None, description="There is no cookie")},
+)
 async def renew(request: Asked, accounts: Accounts, settings: Settings) -> Response[Any]:
     """Trade the cookie for a new access token and the next cookie; 204 where there is no cookie."""
     _require_own_page(request)

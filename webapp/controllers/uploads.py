@@ -4,6 +4,7 @@ from typing import Any
 
 from anyio import to_thread
 from litestar import Request, Response, delete, head, patch, post, route
+from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
@@ -12,6 +13,7 @@ from reconflow.jobs.service import JobService
 from reconflow.jobs.settings import ServiceSettings
 from webapp import tus
 from webapp.bodies import received
+from webapp.description import Described, count, text
 from webapp.errors import problems
 from webapp.guards import PUBLIC
 from webapp.metrics import Metrics
@@ -20,6 +22,16 @@ from webapp.tokens import Access
 
 Asked = Request[Any, Access, Any]
 Service = NamedDependency[JobService]
+
+_VERSION = {"Tus-Resumable": text("Needed: the version of the protocol", enum=[tus.VERSION])}
+_METADATA = "`dataset_name eWFyZA==,scene_name bm9ydGg=`: known names and values in base64, with commas between"
+_CHECKSUM = {"Upload-Checksum": text("Of the piece: `sha1` or `sha256`, a space, and the digest in base64")}
+_BODY: dict[str, Any] = {"body": {tus.PIECE: text(format="binary")}}
+_ANSWER = [
+    ResponseHeader("Upload-Offset", documentation_only=True, description="Bytes that have come"),
+    ResponseHeader("Upload-Expires", documentation_only=True, description="Until when it may go on"),
+]
+_LOCATION = ResponseHeader("Location", documentation_only=True, description="Where the pieces go")
 
 
 @route(["/uploads", "/uploads/{upload_id:str}"], http_method=["OPTIONS"], opt=PUBLIC, status_code=204, tags=["uploads"])
@@ -33,6 +45,16 @@ async def capabilities(settings: NamedDependency[ServiceSettings]) -> Response[N
     status_code=201,
     tags=["uploads"],
     responses=problems(412, 413, 415, 423, 460, 507),
+    response_headers=[_LOCATION, *_ANSWER],
+    opt={
+        "described": Described(
+            headers=_VERSION
+            | {"Upload-Length": count("Needed: of the whole upload"), "Upload-Metadata": text(_METADATA)}
+            | _CHECKSUM,
+            body_needed=False,
+            **_BODY,
+        )
+    },
     request_max_body_size=None,  # streamed to disk, with a limit of its own
 )
 async def create(request: Asked, service: Service, metrics: NamedDependency[Metrics]) -> Response[None]:
@@ -60,7 +82,13 @@ async def create(request: Asked, service: Service, metrics: NamedDependency[Metr
     return Response(None, status_code=201, headers=headers)
 
 
-@head("/uploads/{upload_id:str}", tags=["uploads"], responses=problems(404, 410, 412))
+@head(
+    "/uploads/{upload_id:str}",
+    tags=["uploads"],
+    responses=problems(404, 410, 412),
+    response_headers=_ANSWER,
+    opt={"described": Described(headers=_VERSION)},
+)
 async def status(upload_id: FromPath[str], request: Asked, service: Service) -> Response[None]:
     """Say how many bytes have come."""
     tus.require_version(request)
@@ -76,6 +104,12 @@ async def status(upload_id: FromPath[str], request: Asked, service: Service) -> 
     status_code=204,
     tags=["uploads"],
     responses=problems(404, 409, 410, 412, 413, 415, 423, 460, 507),
+    response_headers=_ANSWER,
+    opt={
+        "described": Described(
+            headers=_VERSION | {"Upload-Offset": count("Needed: bytes that have come")} | _CHECKSUM, **_BODY
+        )
+    },
     request_max_body_size=None,  # streamed to disk, with a limit of its own
 )
 async def append(
@@ -94,7 +128,13 @@ async def append(
     return Response(None, status_code=204, headers=tus.progress(now))
 
 
-@delete("/uploads/{upload_id:str}", status_code=204, tags=["uploads"], responses=problems(404, 412, 423))
+@delete(
+    "/uploads/{upload_id:str}",
+    status_code=204,
+    tags=["uploads"],
+    responses=problems(404, 412, 423),
+    opt={"described": Described(headers=_VERSION)},
+)
 async def terminate(upload_id: FromPath[str], request: Asked, service: Service) -> None:
     """Drop an upload; a job that was made of it stays."""
     tus.require_version(request)
