@@ -47,6 +47,20 @@ def complete(app: Litestar) -> None:
     for item in items.values():
         if item.get is not None and item.head is None:
             item.head = _head_of(item.get)
+    for schema in (app.openapi_schema.components.schemas or {}).values():
+        _even(schema)
+
+
+def _even(schema: object) -> None:
+    """Describe tuples of one type as arrays of a fixed length, which more tools understand."""
+    if not isinstance(schema, Schema):
+        return
+    places = schema.prefix_items or []
+    if places and all(place == places[0] for place in places):
+        schema.items, schema.prefix_items = places[0], None
+        schema.min_items = schema.max_items = len(places)
+    for inner in (schema.items, *(schema.properties or {}).values()):
+        _even(inner)
 
 
 def _handlers(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+import uuid
 
 import pytest
 import tomli_w
@@ -88,9 +89,10 @@ def explore(web, key, known, folder, *options):
             **{name: {"enabled": True} for name in CHECKS[1:]},
         },
         "phases": {"stateful": {"enabled": False}},
-        # GET asks for what is there, HEAD, which is answered alike, for anything.
+        # GET asks for what is there, HEAD, which is answered alike, for anything; nothing of it is deleted meanwhile.
         "operations": [
             {"include-method": "GET", "parameters": known},
+            {"include-method": "DELETE", "parameters": {"job_id": str(uuid.uuid4())}},
             {"include-method": "HEAD", "phases": {"coverage": {"enabled": False}}},
         ],
     }
