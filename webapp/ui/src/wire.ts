@@ -79,6 +79,58 @@ export interface ImageEntry {
   mean_reprojection_error_px: number | null;
   /** Why it is not registered; empty when it is. */
   reason: string;
+  /** Pixels of the raw raster; 0 where it is unreadable. */
+  width: number;
+  height: number;
+  /** Photos it shares a verified geometry with. */
+  connected_photos: number;
+}
+
+export interface CameraModel {
+  model: string;
+  width: number;
+  height: number;
+  params: Record<string, number>;
+}
+
+/** World to camera: x_cam = R x_world + t, x to the right and y down in the raw raster. */
+export interface CameraPose {
+  camera: string;
+  rotation: number[][];
+  translation: number[];
+  /** EXIF tag, for display. */
+  orientation: number;
+}
+
+export interface ModelCameras {
+  /** Unit vector in the world that photographers held upwards. */
+  up: number[];
+  cameras: Record<string, CameraModel>;
+  images: Record<string, CameraPose>;
+}
+
+export interface ViewGraph {
+  /** By cluster; those in no model come last. */
+  photos: string[];
+  clusters: (string | null)[];
+  /** Places of two photos, the first before the second, and the inliers of their verified geometry. */
+  pairs: [number, number, number][];
+}
+
+export interface RunDetails {
+  n_images: number;
+  n_readable: number;
+  n_registered: number;
+  n_points: number;
+  mean_track_length: number | null;
+  mean_reprojection_error_px: number | null;
+  /** Points by the number of photos that see them: `"2"` … `"9"`, `"10+"`. */
+  track_length_histogram: Record<string, number>;
+  n_pairs: number;
+  n_verified_pairs: number;
+  warnings: string[];
+  recommendations: string[];
+  timings_s: Record<string, number>;
 }
 
 export interface DriftCheck {
@@ -107,6 +159,8 @@ export interface Insights {
   drift_severity: Severity;
   drift_report: DriftReport;
   recommendation: string;
+  /** `null` while there is no result. */
+  details: RunDetails | null;
 }
 
 export interface User {

@@ -1,3 +1,313 @@
-import type { Mount } from "./context";
+import { element, fill } from "../element";
+import type { ImageEntry } from "../wire";
+import { number, percent, sentence } from "../words";
+import { clusterChooser, clusterNumber } from "./clusters";
+import type { JobContext, Mount } from "./context";
+import { resultData } from "./data";
+import { photoPanel } from "./photo-panel";
+import { fetchCloud } from "./scene/download";
+import { ModelView } from "./scene/model-view";
+import { type Gestures, listen } from "./scene/pointer";
+import { Stage } from "./scene/stage";
+import { type Ground, legend, settings, tools } from "./scene/tools";
+import "./results.css";
 
-export const mountScene: Mount = () => () => undefined;
+const GROUNDS: Record<Ground, string> = { dark: "#0e1116", light: "#f2f4f7" };
+const LIT: Record<Ground, string> = { dark: "#ffffff", light: "#0b0e14" };
+/** Clusters as they stand out on each ground: the values of the two colour schemes in tokens.css. */
+const CLUSTERS: Record<Ground, readonly string[]> = {
+  dark: ["#8ea6ff", "#ff9d79", "#58d0b1", "#cf97f0", "#f0c64e", "#ff8dc0", "#77cbec", "#bccb73"],
+  light: ["#3559e0", "#d1603d", "#16856b", "#9a4fc4", "#b98900", "#c43b7c", "#2a8bb0", "#6b7a2a"],
+};
+const KEYS =
+  "Arrow keys turn, with Shift they move; plus and minus zoom; N and P go from photo to photo; R resets the view.";
+const STEP = 0.12;
+
+export const mountScene: Mount = (target, context) => {
+  const canvas = element("canvas", {
+    class: "scene-canvas",
+    tabindex: 0,
+    role: "application",
+    "aria-label": `3D view of points and cameras. ${KEYS}`,
+  });
+  const note = element("p", { class: "scene-note", role: "status" }, "Loading the view …");
+  const key = element("div", { class: "legend", hidden: true });
+  const place = element("div", { class: "scene-stage" }, canvas, key, note);
+  const view = new SceneView(context, canvas, place, note, key);
+  const panel = photoPanel(context, {
+    idle: () => view.summary(),
+    actions: (entry) => view.actions(entry),
+    heading: "Scene and selected photo",
+  });
+  const chooser = element("div", { class: "scene-chooser" });
+  const controls = tools(view.set, () => view.reset());
+  target.append(element("div", { class: "scene" }, element("div", {}, chooser, place, controls), panel.element));
+  view.ready = (models) => {
+    const made = clusterChooser(models, context.selection.cluster);
+    fill(chooser, made.element);
+    view.ends.push(made.stop);
+    if (context.selection.photo.value === null) panel.refresh();
+  };
+  controls.hidden = !view.works;
+  void view.start();
+  return () => {
+    panel.stop();
+    view.stop();
+  };
+};
+
+/** The view of one model at a time, in step with what is selected. */
+class SceneView {
+  readonly set = settings();
+  readonly ends: (() => void)[] = [];
+  ready: (models: { name: string; photos: number }[]) => void = () => undefined;
+  private readonly stage: Stage | null;
+  private model: ModelView | null = null;
+  private name = "";
+  private names: string[] = [];
+  private hovered: string | null = null;
+  private loading = new AbortController();
+  private hung = 0;
+
+  constructor(
+    private readonly context: JobContext,
+    private readonly canvas: HTMLCanvasElement,
+    private readonly place: HTMLElement,
+    private readonly note: HTMLElement,
+    private readonly key: HTMLElement,
+  ) {
+    this.stage = this.open();
+  }
+
+  get works(): boolean {
+    return this.stage !== null;
+  }
+
+  async start(): Promise<void> {
+    try {
+      const cameras = await resultData(this.context).cameras();
+      this.names = Object.keys(cameras).sort(byNumber);
+      this.ready(this.names.map((name) => ({ name, photos: Object.keys(cameras[name]?.images ?? {}).length })));
+    } catch (error) {
+      this.say(sentence(error));
+      return;
+    }
+    if (this.stage === null) return;
+    const { cluster, photo } = this.context.selection;
+    const { coloring, pointSize, cameras, ground } = this.set;
+    this.ends.push(
+      listen(this.canvas, this.gestures()),
+      cluster.watch((name) => void this.show(name ?? this.names[0] ?? "")),
+      photo.watch((name) => void this.select(name)),
+      coloring.watch(() => this.paint()),
+      pointSize.watch(() => this.stage?.invalidate()),
+      cameras.watch(() => this.paint()),
+      ground.watch(() => this.paint()),
+    );
+  }
+
+  stop(): void {
+    this.loading.abort();
+    for (const end of this.ends) end();
+    this.model?.dispose();
+    this.stage?.dispose();
+  }
+
+  reset(): void {
+    this.stage?.fly(this.stage.home());
+  }
+
+  /** What stands beside the view while no photo is selected. */
+  summary(): Node {
+    const { job } = this.context;
+    const facts: [string, string][] = [
+      ["Photos placed", job.registration_rate === null ? "–" : percent(job.registration_rate)],
+      ["3D points", number(job.n_points)],
+      ["Scenes", number(new Set(this.names.map(clusterNumber)).size)],
+    ];
+    const rows = facts.flatMap(([name, value]) => [
+      element("dt", {}, name),
+      element("dd", { class: "numbers" }, value),
+    ]);
+    return element(
+      "div",
+      { class: "stack" },
+      element("h3", {}, "The scene"),
+      element("dl", { class: "pairs" }, ...rows),
+      this.works && element("p", { class: "soft" }, "Click a camera to see its photo. Drag to turn, right-drag to move."),
+      this.works && element("p", { class: "soft" }, "Click the view, then scroll to zoom. Double-click to start over."),
+      this.works && element("p", { class: "soft keys" }, KEYS),
+    );
+  }
+
+  actions(entry: ImageEntry): Node[] {
+    if (!this.works || entry.cluster === null) return [];
+    const button = (text: string, act: () => void): Node =>
+      element("button", { type: "button", class: "button button-small", onclick: act }, text);
+    return [
+      button("Previous", () => this.step(-1)),
+      button("Next", () => this.step(1)),
+      button("Go to camera", () => this.visit(entry.name)),
+    ];
+  }
+
+  private open(): Stage | null {
+    try {
+      return new Stage(this.canvas, (share) => this.prepare(share));
+    } catch {
+      this.canvas.hidden = true;
+      this.place.classList.add("scene-stage-off");
+      this.say(
+        "This browser cannot draw in 3D: switch on hardware acceleration or try another browser. Everything else here works without it.",
+      );
+      return null;
+    }
+  }
+
+  private async show(name: string): Promise<void> {
+    if (name === this.name || !this.names.includes(name)) {
+      if (this.names.length === 0) this.say("Nothing could be reconstructed, so there is nothing to show.");
+      return;
+    }
+    this.name = name;
+    this.loading.abort();
+    this.loading = new AbortController();
+    const { signal } = this.loading;
+    try {
+      const { api, job } = this.context;
+      const told = (share: number): void => this.say(`Loading points … ${percent(share)}`);
+      const [cloud, cameras] = await Promise.all([
+        fetchCloud(api, job.job_id, name, signal, told),
+        resultData(this.context).cameras(),
+      ]);
+      performance.mark("cloud-downloaded");
+      const model = cameras[name];
+      if (signal.aborted || model === undefined) return;
+      this.put(new ModelView(cloud, model));
+      this.say("");
+    } catch (error) {
+      if (!signal.aborted) this.say(sentence(error));
+    }
+  }
+
+  private put(model: ModelView): void {
+    const { stage } = this;
+    if (stage === null) return;
+    if (this.model !== null) {
+      stage.remove(this.model.object);
+      this.model.dispose();
+    }
+    this.model = model;
+    this.hovered = null;
+    stage.add(model.object);
+    stage.place(stage.home());
+    this.paint();
+    void this.select(this.context.selection.photo.value);
+  }
+
+  private async select(photo: string | null): Promise<void> {
+    this.hung += 1;
+    const turn = this.hung;
+    this.model?.marks.hang(null, null);
+    this.paint();
+    if (photo === null) return;
+    const data = resultData(this.context);
+    const entry = await data.image(photo).catch(() => undefined);
+    if (turn !== this.hung || entry === undefined || entry.cluster === null) return;
+    if (entry.cluster !== this.name) {
+      this.context.selection.cluster.set(entry.cluster);
+      return; // selects again once the model is there
+    }
+    this.visit(photo);
+    const picture = await data.picture(photo).catch(() => null);
+    const image = picture && (await createImageBitmap(picture));
+    if (turn !== this.hung) return;
+    this.model?.marks.hang(photo, image);
+    this.stage?.invalidate();
+  }
+
+  private visit(photo: string): void {
+    const pose = this.model?.behind(photo);
+    if (pose) this.stage?.fly(pose);
+  }
+
+  private step(by: number): void {
+    const photos = this.model?.photos ?? [];
+    const at = photos.indexOf(this.context.selection.photo.value ?? "");
+    const next = photos[(at + by + photos.length) % photos.length];
+    if (next !== undefined) this.context.selection.photo.set(next);
+  }
+
+  private paint(): void {
+    const { model, stage } = this;
+    const { coloring, cameras, ground } = this.set;
+    stage?.background(GROUNDS[ground.value]);
+    this.place.dataset["ground"] = ground.value;
+    if (model === null) return;
+    const colors = CLUSTERS[ground.value];
+    const color = colors[clusterNumber(this.name) % colors.length] ?? "#8ea6ff";
+    model.points.color(coloring.value);
+    model.marks.object.visible = cameras.value;
+    model.marks.paint(color, LIT[ground.value], this.context.selection.photo.value, this.hovered);
+    legend(this.key, coloring.value, model.points.span(coloring.value));
+    stage?.invalidate();
+  }
+
+  private prepare(share: number): void {
+    const { model, stage } = this;
+    if (model === null || stage === null) return;
+    const { width, height } = this.canvas;
+    model.points.prepare(height, this.set.pointSize.value, stage.distance, GROUNDS[this.set.ground.value]);
+    model.points.draw(share);
+    model.marks.prepare(width, height, height / Math.max(1, this.canvas.clientHeight));
+    this.place.dataset["points"] = String(Math.ceil(model.points.count * share));
+  }
+
+  private gestures(): Gestures {
+    const act: Record<string, (shift: boolean) => void> = {
+      ArrowLeft: (shift) => (shift ? this.stage?.move(-STEP, 0) : this.stage?.turn(-STEP, 0)),
+      ArrowRight: (shift) => (shift ? this.stage?.move(STEP, 0) : this.stage?.turn(STEP, 0)),
+      ArrowUp: (shift) => (shift ? this.stage?.move(0, STEP) : this.stage?.turn(0, STEP)),
+      ArrowDown: (shift) => (shift ? this.stage?.move(0, -STEP) : this.stage?.turn(0, -STEP)),
+      "+": () => this.stage?.zoom(1 / 1.2),
+      "=": () => this.stage?.zoom(1 / 1.2),
+      "-": () => this.stage?.zoom(1.2),
+      n: () => this.step(1),
+      p: () => this.step(-1),
+      r: () => this.reset(),
+      Home: () => this.reset(),
+      Escape: () => this.context.selection.photo.set(null),
+    };
+    return {
+      pick: (x, y) => this.pick(x, y),
+      hover: (photo) => {
+        if (photo === this.hovered) return;
+        this.hovered = photo;
+        this.canvas.style.cursor = photo === null ? "" : "pointer";
+        this.paint();
+      },
+      select: (photo) => this.context.selection.photo.set(photo),
+      reset: () => this.reset(),
+      key: (name, shift) => {
+        const found = act[name.length === 1 ? name.toLowerCase() : name];
+        found?.(shift);
+        return found !== undefined;
+      },
+    };
+  }
+
+  private pick(x: number, y: number): string | null {
+    const { model, stage } = this;
+    if (model === null || stage === null || !this.set.cameras.value) return null;
+    return model.marks.pick(x, y, this.canvas.clientWidth, this.canvas.clientHeight, stage.camera);
+  }
+
+  private say(text: string): void {
+    this.note.textContent = text;
+    this.note.hidden = text === "";
+  }
+}
+
+function byNumber(a: string, b: string): number {
+  return clusterNumber(a) - clusterNumber(b) || (a < b ? -1 : 1);
+}

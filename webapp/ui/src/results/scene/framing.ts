@@ -1,0 +1,68 @@
+import { add, cross, dot, length, mean, scale, subtract, unit, type Vector, vector } from "./vectors";
+
+/** Puts a model upright on the stage: `(axes · x − center) / radius`, y up, most of it within a unit ball. */
+export interface Framing {
+  /** Right, up and towards the viewer, in the model's world. */
+  readonly axes: readonly [Vector, Vector, Vector];
+  /** In the turned frame. */
+  readonly center: Vector;
+  readonly radius: number;
+}
+
+const SAMPLE = 20_000;
+const LOW = 0.04;
+const HIGH = 0.96;
+
+/**
+ * Frames a model by what most of its points and cameras take up, so that a few stray points change nothing.
+ *
+ * `points` are x, y, z in a row, in random order. The first view looks the way the photos do.
+ */
+export function framing(
+  points: ArrayLike<number>,
+  centers: readonly Vector[],
+  up: Vector,
+  ahead: readonly Vector[],
+): Framing {
+  const axes = upright(up, ahead);
+  const seen: Vector[] = [];
+  const count = Math.min(SAMPLE, Math.floor(points.length / 3));
+  for (let k = 0; k < count; k += 1) seen.push(turned(axes, vector(points, 3 * k)));
+  const cameras = centers.map((center) => turned(axes, center));
+  const parts = [seen, cameras].filter((part) => part.length > 0);
+  const box = [0, 1, 2].map((axis) => extent(parts, axis));
+  const low: Vector = vector(box.map(([from]) => from));
+  const high: Vector = vector(box.map(([, to]) => to));
+  const radius = length(subtract(high, low)) / 2;
+  return { axes, center: scale(add(low, high), 0.5), radius: radius > 1e-9 ? radius : 1 };
+}
+
+/** A point of the model's world as it stands on the stage. */
+export function placed(frame: Framing, point: Vector): Vector {
+  return scale(subtract(turned(frame.axes, point), frame.center), 1 / frame.radius);
+}
+
+function upright(up: Vector, ahead: readonly Vector[]): readonly [Vector, Vector, Vector] {
+  const y = unit(up, [0, 1, 0]);
+  const average = mean(ahead);
+  const forward = length(average) > 0.2 ? average : (ahead[0] ?? [0, 0, 1]);
+  const level = subtract(forward, scale(y, dot(forward, y)));
+  const sideways: Vector = Math.abs(y[0]) < 0.9 ? cross(y, [1, 0, 0]) : cross(y, [0, 0, 1]);
+  const z = scale(unit(level, unit(sideways)), -1);
+  return [cross(y, z), y, z];
+}
+
+function turned(axes: Framing["axes"], point: Vector): Vector {
+  return [dot(axes[0], point), dot(axes[1], point), dot(axes[2], point)];
+}
+
+function extent(parts: readonly (readonly Vector[])[], axis: number): [low: number, high: number] {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const part of parts) {
+    const values = Float64Array.from(part, (point) => point[axis as 0 | 1 | 2]).sort();
+    low = Math.min(low, values[Math.floor(LOW * (values.length - 1))] ?? 0);
+    high = Math.max(high, values[Math.ceil(HIGH * (values.length - 1))] ?? 0);
+  }
+  return Number.isFinite(low) ? [low, high] : [0, 0];
+}
