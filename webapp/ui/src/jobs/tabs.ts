@@ -39,11 +39,7 @@ export function tabs(
       if (here && each.panel.childElementCount === 0) void load(each.panel, each.section);
     }
   };
-  for (const { tab, section } of parts)
-    tab.addEventListener("click", () => {
-      open(section.id);
-      opened(section.id);
-    });
+  for (const { tab, section } of parts) tab.addEventListener("click", () => context.tab.set(section.id));
   list.addEventListener("keydown", (event) =>
     step(
       event,
@@ -51,7 +47,14 @@ export function tabs(
     ),
   );
   list.append(...parts.map(({ tab }) => tab));
-  open(parts.some(({ section }) => section.id === first) ? first : (sections[0]?.id ?? ""));
+  context.tab.set(parts.some(({ section }) => section.id === first) ? first : (sections[0]?.id ?? ""));
+  let beginning = true;
+  const stop = context.tab.watch((id) => {
+    open(id);
+    if (!beginning) opened(id);
+  });
+  beginning = false;
+  unmounts.push(stop);
   return {
     element: element("div", { class: "results" }, list, ...parts.map(({ panel }) => panel)),
     stop(): void {

@@ -26,7 +26,7 @@ export function clusterTitle(model: string, all: readonly string[]): string {
 export function clusterChooser(
   models: readonly { name: string; photos: number }[],
   chosen: Observable<string | null>,
-  everything?: string,
+  everything?: { title: string; photos: number },
 ): { element: HTMLElement; stop(): void } {
   const names = models.map(({ name }) => name);
   const choices: [string | null, string, number][] = models.map(({ name, photos }) => [
@@ -34,7 +34,7 @@ export function clusterChooser(
     clusterTitle(name, names),
     photos,
   ]);
-  if (everything !== undefined) choices.unshift([null, everything, models.reduce((sum, one) => sum + one.photos, 0)]);
+  if (everything !== undefined) choices.unshift([null, everything.title, everything.photos]);
   const buttons = choices.map(([name, title, photos]) =>
     element(
       "button",

@@ -16,11 +16,14 @@ export interface JobContext {
   /** A job that has ended with success. */
   readonly job: Job;
   readonly selection: Selection;
+  /** The part that is looked at: the id of a section. Setting it opens that part. */
+  readonly tab: Observable<string>;
 }
 
 /** `mount<Name>` of `results/<name>.ts`. */
 export type Mount = (element: HTMLElement, context: JobContext) => () => void;
 
 export function jobContext(api: Api, job: Job): JobContext {
-  return { api, job, selection: { photo: observable<string | null>(null), cluster: observable<string | null>(null) } };
+  const selection = { photo: observable<string | null>(null), cluster: observable<string | null>(null) };
+  return { api, job, selection, tab: observable("") };
 }

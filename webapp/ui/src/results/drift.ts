@@ -46,7 +46,11 @@ export function driftPlots(report: DriftReport): HTMLElement {
         { class: `drift-word drift-${check.severity}` },
         check.severity === "low" ? "As usual" : capital(direction(name, check)),
       ),
-      element("span", { class: "drift-value numbers soft" }, `${shown(name, check.current)} · usually ${shown(name, check.baseline)}`),
+      element(
+        "span",
+        { class: "drift-value numbers soft" },
+        `${shown(name, check.current)} · usually ${shown(name, check.baseline)}`,
+      ),
     ),
   );
   return element("ul", { class: "drifts", role: "list" }, ...rows);

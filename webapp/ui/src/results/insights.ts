@@ -40,7 +40,12 @@ function cards(found: Insights): HTMLElement[] {
 }
 
 function card(title: string, ...children: (Node | string | null | false)[]): HTMLElement {
-  return element("section", { class: "card" }, element("h2", {}, title), element("div", { class: "stack" }, ...children));
+  return element(
+    "section",
+    { class: "card" },
+    element("h2", {}, title),
+    element("div", { class: "stack" }, ...children),
+  );
 }
 
 function figures(details: RunDetails): HTMLElement {
@@ -49,7 +54,6 @@ function figures(details: RunDetails): HTMLElement {
   const length = details.mean_track_length;
   const cells: [string, string, string][] = [
     [percent(placed), "photos placed", `${number(details.n_registered)} of ${number(details.n_readable)} readable`],
-    [number(details.n_points), "3D points", "in all scenes"],
     [length === null ? "–" : length.toFixed(1), "photos see a point", length === null ? "" : trackVerdict(length)],
     [error === null ? "–" : `${error.toFixed(2)} px`, "mean error", error === null ? "" : errorVerdict(error)],
     [number(details.n_verified_pairs), "pairs match", `of ${number(details.n_pairs)} compared`],
@@ -80,10 +84,22 @@ function errorVerdict(error: number): string {
 }
 
 function advice(details: RunDetails): HTMLElement {
-  const items = [...details.warnings, ...details.recommendations];
+  const items = [...details.warnings, ...details.recommendations].map(plainly);
   if (items.length === 0)
     return card("What to do next", element("p", {}, "Nothing stands out: take the results as they are."));
   return card("What to do next", element("ul", { class: "advice" }, ...items.map((text) => element("li", {}, text))));
+}
+
+/** What the report says, with the names that this page uses. */
+function plainly(text: string): string {
+  return text
+    .replaceAll(
+      /\bcluster(\d+)_model(\d+)\b/g,
+      (_, scene, part) => `scene ${Number(scene) + 1}, part ${Number(part) + 1}`,
+    )
+    .replaceAll(/\bcluster (\d+)\b/g, (_, scene) => `scene ${Number(scene) + 1}`)
+    .replaceAll(/\bclusters?\b/g, (word) => word.replace("cluster", "scene"))
+    .replaceAll(/\binliers?\b/g, "matching details");
 }
 
 function drift(found: Insights): HTMLElement {

@@ -49,10 +49,15 @@ function show(context: JobContext, place: HTMLElement, graph: ViewGraph): () => 
   const counts = new Map<string, number>();
   for (const name of graph.clusters) if (name !== null) counts.set(name, (counts.get(name) ?? 0) + 1);
   const models = [...counts].map(([name, photos]) => ({ name, photos }));
-  const chooser = clusterChooser(models, chosen, "All photos");
+  const chooser = clusterChooser(models, chosen, { title: "All photos", photos: graph.photos.length });
   fill(
     place,
-    element("p", { class: "soft" }, "Each dot is a pair of photos that show the same details; the brighter, the more. ", verdict(graph)),
+    element(
+      "p",
+      { class: "soft" },
+      "Each square is a pair of photos that show the same details; the stronger its colour, the more of them. ",
+      verdict(graph),
+    ),
     chooser.element,
     element(
       "div",

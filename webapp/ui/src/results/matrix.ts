@@ -136,17 +136,14 @@ export class MatchMatrix {
     brush.scale(ratio, ratio);
     const cell = (side - EDGE_PX) / this.photos.length;
     const at = (place: number): number => EDGE_PX + place * cell;
-    const band = (place: number, alpha: number): void => {
-      brush.globalAlpha = alpha;
-      brush.fillStyle = this.color("--ink");
-      brush.fillRect(EDGE_PX, at(place), side, Math.max(1.5, cell));
-      brush.fillRect(at(place), EDGE_PX, Math.max(1.5, cell), side);
-      brush.globalAlpha = 1;
-    };
-    if (this.marked >= 0) band(this.marked, 0.14);
+    brush.fillStyle = this.color("--ink");
+    if (this.marked >= 0) {
+      brush.fillRect(0, at(this.marked), EDGE_PX, Math.max(2, cell));
+      brush.fillRect(at(this.marked), 0, Math.max(2, cell), EDGE_PX);
+    }
     if (this.cursor === null) return;
     const [row, column] = this.cursor;
-    brush.globalAlpha = 0.08;
+    brush.globalAlpha = 0.06;
     brush.fillRect(EDGE_PX, at(row), side, Math.max(1, cell));
     brush.fillRect(at(column), EDGE_PX, Math.max(1, cell), side);
     brush.globalAlpha = 1;
@@ -170,7 +167,8 @@ export class MatchMatrix {
     brush.fillStyle = this.color("--sunken");
     brush.fillRect(EDGE_PX, EDGE_PX, side, side);
     this.clusters.forEach((cluster, place) => {
-      brush.fillStyle = cluster === null ? this.color("--line") : this.color(`--cluster-${clusterNumber(cluster) % COLORS}`);
+      brush.fillStyle =
+        cluster === null ? this.color("--line") : this.color(`--cluster-${clusterNumber(cluster) % COLORS}`);
       brush.fillRect(0, at(place), EDGE_PX - 2, cell + 0.5);
       brush.fillRect(at(place), 0, cell + 0.5, EDGE_PX - 2);
       brush.globalAlpha = 0.35;

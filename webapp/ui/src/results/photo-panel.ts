@@ -9,7 +9,7 @@ import { resultData } from "./data";
 export const STATUS: Record<ImageEntry["status"], string> = {
   registered: "Placed",
   unregistered: "Not placed",
-  outlier: "Not part of a scene",
+  outlier: "Left out",
   unreadable: "Unreadable",
 };
 const MOST_NEIGHBOURS = 6;
@@ -143,7 +143,11 @@ function neighbours(context: JobContext, entry: ImageEntry): HTMLElement {
         element("small", { class: "numbers" }, number(inliers)),
       );
     });
-    fill(place, element("h4", { class: "small-heading" }, "Best matches"), element("div", { class: "neighbours" }, ...rows));
+    fill(
+      place,
+      element("h4", { class: "small-heading" }, "Best matches"),
+      element("div", { class: "neighbours" }, ...rows),
+    );
   };
   void fillIn().catch(() => undefined);
   return place;

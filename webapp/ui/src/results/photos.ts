@@ -37,7 +37,9 @@ export const mountPhotos: Mount = (target, context) => {
   });
   const told = element("p", { class: "soft numbers", role: "status" }, "Loading the photos …");
   const tools = element("div", { class: "photo-tools" }, search, told);
-  target.append(element("div", { class: "with-panel" }, element("div", { class: "stack" }, tools, table), panel.element));
+  target.append(
+    element("div", { class: "with-panel" }, element("div", { class: "stack" }, tools, table), panel.element),
+  );
   let stop: () => void = () => undefined;
   let left = false;
   resultData(context)
@@ -97,7 +99,11 @@ function fillTable(
   };
   search.addEventListener("input", draw);
   body.addEventListener("keydown", walk);
-  fill(table, element("div", { role: "rowgroup" }, element("div", { role: "row", class: "photo-row heads" }, ...heads)), body);
+  fill(
+    table,
+    element("div", { role: "rowgroup" }, element("div", { role: "row", class: "photo-row heads" }, ...heads)),
+    body,
+  );
   mark();
   draw();
   const stopSelection = context.selection.photo.watch((name) => {
@@ -174,7 +180,10 @@ function lazyPictures(context: JobContext): { watch(place: HTMLElement, name: st
 
 function compared(a: string | number | null, b: string | number | null, down: boolean): number {
   if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1;
-  const order = typeof a === "string" && typeof b === "string" ? a.localeCompare(b, "en", { numeric: true }) : Number(a) - Number(b);
+  const order =
+    typeof a === "string" && typeof b === "string"
+      ? a.localeCompare(b, "en", { numeric: true })
+      : Number(a) - Number(b);
   return down ? -order : order;
 }
 
@@ -195,7 +204,11 @@ function idle(): Node {
     "div",
     { class: "stack" },
     element("h3", {}, "No photo selected"),
-    element("p", { class: "soft" }, "Choose a photo to see it large, with its numbers and the photos that match it best."),
+    element(
+      "p",
+      { class: "soft" },
+      "Choose a photo to see it large, with its numbers and the photos that match it best.",
+    ),
   );
 }
 

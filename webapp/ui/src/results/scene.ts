@@ -1,7 +1,8 @@
 import { element, fill } from "../element";
+import { type IconName, icon } from "../icons";
 import type { ImageEntry } from "../wire";
 import { number, percent, sentence } from "../words";
-import { clusterChooser, clusterNumber } from "./clusters";
+import { clusterChooser, clusterNumber, clusterTitle } from "./clusters";
 import type { JobContext, Mount } from "./context";
 import { resultData } from "./data";
 import { photoPanel } from "./photo-panel";
@@ -33,6 +34,7 @@ export const mountScene: Mount = (target, context) => {
   const note = element("p", { class: "scene-note", role: "status" }, "Loading the view …");
   const key = element("div", { class: "legend", hidden: true });
   const place = element("div", { class: "scene-stage" }, canvas, key, note);
+  const corner = element("div", { class: "scene-corner" });
   const view = new SceneView(context, canvas, place, note, key);
   const panel = photoPanel(context, {
     idle: () => view.summary(),
@@ -40,12 +42,19 @@ export const mountScene: Mount = (target, context) => {
     heading: "Scene and selected photo",
   });
   const chooser = element("div", { class: "scene-chooser" });
-  const controls = tools(view.set, () => view.reset());
+  const controls = tools(view.set);
+  corner.append(
+    cornerButton("again", "Reset the view", () => view.reset()),
+    cornerButton("full", "Full screen", () => void fullScreen(place)),
+  );
+  if (view.works) place.append(corner);
   target.append(element("div", { class: "scene" }, element("div", {}, chooser, place, controls), panel.element));
   view.ready = (models) => {
     const made = clusterChooser(models, context.selection.cluster);
     fill(chooser, made.element);
     view.ends.push(made.stop);
+  };
+  view.shown = () => {
     if (context.selection.photo.value === null) panel.refresh();
   };
   controls.hidden = !view.works;
@@ -56,11 +65,26 @@ export const mountScene: Mount = (target, context) => {
   };
 };
 
+function cornerButton(name: IconName, title: string, act: () => void): HTMLElement {
+  return element(
+    "button",
+    { type: "button", class: "corner-button", title, "aria-label": title, onclick: act },
+    icon(name),
+  );
+}
+
+async function fullScreen(place: HTMLElement): Promise<void> {
+  if (document.fullscreenElement === null) await place.requestFullscreen().catch(() => undefined);
+  else await document.exitFullscreen();
+}
+
 /** The view of one model at a time, in step with what is selected. */
 class SceneView {
   readonly set = settings();
   readonly ends: (() => void)[] = [];
   ready: (models: { name: string; photos: number }[]) => void = () => undefined;
+  /** A model has come to the stage. */
+  shown: () => void = () => undefined;
   private readonly stage: Stage | null;
   private model: ModelView | null = null;
   private name = "";
@@ -114,17 +138,18 @@ class SceneView {
   }
 
   reset(): void {
-    this.stage?.fly(this.stage.home());
+    this.stage?.fly(this.stage.home(this.model?.sample));
   }
 
   /** What stands beside the view while no photo is selected. */
   summary(): Node {
-    const { job } = this.context;
+    const model = this.model;
+    const cloud = model?.points.cloud;
     const facts: [string, string][] = [
-      ["Photos placed", job.registration_rate === null ? "–" : percent(job.registration_rate)],
-      ["3D points", number(job.n_points)],
-      ["Scenes", number(new Set(this.names.map(clusterNumber)).size)],
+      ["Photos", number(model?.photos.length ?? 0)],
+      ["Points", number(cloud?.total ?? 0)],
     ];
+    if (cloud !== undefined && cloud.count < cloud.total) facts.push(["Points shown", number(cloud.count)]);
     const rows = facts.flatMap(([name, value]) => [
       element("dt", {}, name),
       element("dd", { class: "numbers" }, value),
@@ -132,9 +157,10 @@ class SceneView {
     return element(
       "div",
       { class: "stack" },
-      element("h3", {}, "The scene"),
-      element("dl", { class: "pairs" }, ...rows),
-      this.works && element("p", { class: "soft" }, "Click a camera to see its photo. Drag to turn, right-drag to move."),
+      element("h3", {}, this.name === "" ? "3D view" : clusterTitle(this.name, this.names)),
+      model !== null && element("dl", { class: "pairs" }, ...rows),
+      this.works &&
+        element("p", { class: "soft" }, "Click a camera to see its photo. Drag to turn, right-drag to move."),
       this.works && element("p", { class: "soft" }, "Click the view, then scroll to zoom. Double-click to start over."),
       this.works && element("p", { class: "soft keys" }, KEYS),
     );
@@ -200,7 +226,8 @@ class SceneView {
     this.model = model;
     this.hovered = null;
     stage.add(model.object);
-    stage.place(stage.home());
+    stage.place(stage.home(model.sample));
+    this.shown();
     this.paint();
     void this.select(this.context.selection.photo.value);
   }
@@ -260,7 +287,7 @@ class SceneView {
     model.points.prepare(height, this.set.pointSize.value, stage.distance, GROUNDS[this.set.ground.value]);
     model.points.draw(share);
     model.marks.prepare(width, height, height / Math.max(1, this.canvas.clientHeight));
-    this.place.dataset["points"] = String(Math.ceil(model.points.count * share));
+    this.place.dataset["points"] = String(Math.ceil(model.points.cloud.count * share));
   }
 
   private gestures(): Gestures {

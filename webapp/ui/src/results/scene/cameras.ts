@@ -84,7 +84,7 @@ export class CameraMarks {
       const alpha = here ? 1 : selected === null ? 0.9 : 0.5;
       for (let edge = 0; edge < EDGES; edge += 1) {
         // The edges to the centre would cross out the picture that hangs at the selected camera.
-        const faint = photo === selected && edge < 4 ? 0.35 : alpha;
+        const faint = photo === selected && edge < 4 ? 0 : alpha;
         this.colors.set([...(here ? bright : plain), faint], 4 * (EDGES * number + edge));
       }
     });

@@ -7,11 +7,14 @@ export interface Framing {
   /** In the turned frame. */
   readonly center: Vector;
   readonly radius: number;
+  readonly sample: Sample;
 }
 
 const SAMPLE = 20_000;
 const LOW = 0.04;
 const HIGH = 0.96;
+const SHOWN = 1500;
+const ROUNDS = 6;
 
 /**
  * Frames a model by what most of its points and cameras take up, so that a few stray points change nothing.
@@ -34,7 +37,46 @@ export function framing(
   const low: Vector = vector(box.map(([from]) => from));
   const high: Vector = vector(box.map(([, to]) => to));
   const radius = length(subtract(high, low)) / 2;
-  return { axes, center: scale(add(low, high), 0.5), radius: radius > 1e-9 ? radius : 1 };
+  const size = radius > 1e-9 ? radius : 1;
+  const center = scale(add(low, high), 0.5);
+  const inside = seen.filter((point) => [0, 1, 2].every((k) => between(low, high, point, k as 0 | 1 | 2)));
+  const sample = [...inside.slice(0, SHOWN), ...cameras.slice(0, SHOWN)];
+  return { axes, center, radius: size, sample: sample.map((point) => scale(subtract(point, center), 1 / size)) };
+}
+
+/** What the first view has to show: some points and cameras, on the stage. */
+export type Sample = readonly Vector[];
+
+/**
+ * Where to look, and from how far, so that a sample just fits into the picture.
+ *
+ * `back` points to the viewer; `tangent` is that of half the angle of view, upwards, and `aspect` the picture's width over
+ * its height.
+ */
+export function fitting(
+  sample: Sample,
+  back: Vector,
+  tangent: number,
+  aspect: number,
+): { target: Vector; distance: number } {
+  const right = unit(cross([0, 1, 0], back), [1, 0, 0]);
+  const up = cross(back, right);
+  let target: Vector = [0, 0, 0];
+  let distance = 2;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    // Seen from afar at first, then in perspective: what lies nearer takes up more of the picture.
+    const seen = sample.map((point) => {
+      const from = subtract(point, target);
+      const nearness = distance / Math.max(0.1 * distance, distance - dot(from, back));
+      return [dot(from, right) * nearness, dot(from, up) * nearness] as const;
+    });
+    const [left, east] = ends(seen.map(([x]) => x));
+    const [low, high] = ends(seen.map(([, y]) => y));
+    target = add(add(target, right, (left + east) / 2), up, (low + high) / 2);
+    const needed = Math.max((east - left) / (2 * tangent * aspect), (high - low) / (2 * tangent));
+    distance = needed > 1e-6 ? needed : 2;
+  }
+  return { target, distance };
 }
 
 /** A point of the model's world as it stands on the stage. */
@@ -65,4 +107,12 @@ function extent(parts: readonly (readonly Vector[])[], axis: number): [low: numb
     high = Math.max(high, values[Math.ceil(HIGH * (values.length - 1))] ?? 0);
   }
   return Number.isFinite(low) ? [low, high] : [0, 0];
+}
+
+function between(low: Vector, high: Vector, point: Vector, axis: 0 | 1 | 2): boolean {
+  return point[axis] >= low[axis] && point[axis] <= high[axis];
+}
+
+function ends(values: number[]): [low: number, high: number] {
+  return [Math.min(...values, Number.POSITIVE_INFINITY), Math.max(...values, Number.NEGATIVE_INFINITY)];
 }

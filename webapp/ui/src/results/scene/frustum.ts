@@ -33,7 +33,10 @@ export function lookingAhead(pose: CameraPose): Vector {
 
 /** The camera as a pyramid; `size` is half the diagonal of its picture, in units of the stage. */
 export function frustum(photo: string, pose: CameraPose, camera: CameraModel, frame: Framing, size: number): Frustum {
-  const [right, up] = DISPLAY[pose.orientation] ?? [[1, 0], [0, -1]];
+  const [right, up] = DISPLAY[pose.orientation] ?? [
+    [1, 0],
+    [0, -1],
+  ];
   const focal = camera.params["fx"] ?? camera.params["f"] ?? Math.max(camera.width, camera.height);
   const half: readonly [number, number] = [
     camera.width / 2 / focal,

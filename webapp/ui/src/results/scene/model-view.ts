@@ -2,7 +2,7 @@ import { Group } from "three";
 import type { ModelCameras } from "../../wire";
 import { CameraMarks } from "./cameras";
 import type { Cloud } from "./cloud";
-import { type Framing, framing } from "./framing";
+import { type Framing, framing, type Sample } from "./framing";
 import { cameraCenter, type Frustum, frustum, frustumSize, lookingAhead, middleOf } from "./frustum";
 import { CloudPoints } from "./points";
 import { type Pose, stageMatrix } from "./stage";
@@ -29,8 +29,13 @@ export class ModelView {
       const camera = model.cameras[pose.camera];
       return camera === undefined ? [] : [frustum(photo, pose, camera, this.frame, size)];
     });
-    this.marks = new CameraMarks(frusta.filter(isFinite));
+    this.marks = new CameraMarks(frusta.filter(isKnown));
     this.object.add(this.points.object, this.marks.object);
+  }
+
+  /** What the first view has to show. */
+  get sample(): Sample {
+    return this.frame.sample;
   }
 
   /** Photos of the model, in the order of their names. */
@@ -59,6 +64,6 @@ export class ModelView {
   }
 }
 
-function isFinite({ apex, corners }: Frustum): boolean {
+function isKnown({ apex, corners }: Frustum): boolean {
   return [apex, ...corners].every((point) => point.every(Number.isFinite));
 }

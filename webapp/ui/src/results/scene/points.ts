@@ -25,7 +25,7 @@ export const RAMPS: Record<Exclude<Coloring, "photo">, readonly string[]> = {
 };
 
 const MODES: Record<Coloring, number> = { photo: 0, observations: 1, error: 2 };
-const WIDEST_SHARE = 0.03;
+const WIDEST_SHARE = 0.014;
 
 const VERTEX = `
   attribute vec4 look;
@@ -59,13 +59,13 @@ const FRAGMENT = `
   void main() {
     vec2 p = gl_PointCoord - 0.5;
     if (round > 0.5 && dot(p, p) > 0.25) discard;
-    gl_FragColor = vec4(mix(tone, back, 0.4 * smoothstep(0.5 * reach, 2.4 * reach, away)), 1.0);
+    gl_FragColor = vec4(mix(tone, back, 0.3 * smoothstep(0.9 * reach, 3.0 * reach, away)), 1.0);
   }`;
 
 /** A cloud on the graphics card: one geometry, one material. */
 export class CloudPoints {
   readonly object: Points<BufferGeometry, ShaderMaterial>;
-  private readonly cloud: Cloud;
+  readonly cloud: Cloud;
   private readonly uniforms;
   private readonly spans: Record<Coloring, Span>;
 
@@ -93,10 +93,6 @@ export class CloudPoints {
     this.spans = { photo: { low: 0, high: 1 }, observations: observed(cloud), error: missed(cloud) };
   }
 
-  get count(): number {
-    return this.cloud.count;
-  }
-
   /** Few points lie far apart: larger ones let the surface be seen. */
   get spacing(): number {
     return Math.min(3.2, Math.max(0.75, 1.4 * (45_000 / Math.max(1, this.cloud.count)) ** 0.3));
@@ -115,7 +111,7 @@ export class CloudPoints {
 
   /** Before each frame: sizes in pixels of the canvas, distances in units of the stage. */
   prepare(height: number, pointSize: number, distance: number, back: string): void {
-    this.uniforms.size.value = pointSize * this.spacing * height * 0.0062;
+    this.uniforms.size.value = pointSize * this.spacing * height * 0.0085;
     this.uniforms.widest.value = height * WIDEST_SHARE;
     this.uniforms.narrowest.value = Math.max(1, height / 700);
     this.uniforms.round.value = this.uniforms.size.value / distance > 2.2 ? 1 : 0;

@@ -1,5 +1,6 @@
 import { Matrix4, type Object3D, PerspectiveCamera, Scene, Vector3, WebGLRenderer } from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
+import { fitting, type Sample } from "./framing";
 import { add, scale, type Vector } from "./vectors";
 
 /** Where the viewer stands: what is looked at, and from where around it. */
@@ -13,6 +14,7 @@ export interface Pose {
 }
 
 const FIELD_OF_VIEW_DEG = 45;
+const MARGIN = 1.15;
 const FLIGHT_MS = 700;
 const SLOW_MS = 48;
 const QUICK_MS = 24;
@@ -90,10 +92,13 @@ export class Stage {
     this.invalidate();
   }
 
-  /** The pose that shows the unit ball. */
-  home(): Pose {
-    const half = Math.atan(Math.tan(((FIELD_OF_VIEW_DEG / 2) * Math.PI) / 180) * Math.min(1, this.camera.aspect));
-    return { target: [0, 0, 0], distance: 0.8 / Math.sin(half), azimuth: -0.34, elevation: 0.26 };
+  /** The pose that shows a sample of what is on the stage, a little from the side and from above. */
+  home(sample: Sample = []): Pose {
+    const tangent = Math.tan(((FIELD_OF_VIEW_DEG / 2) * Math.PI) / 180) / MARGIN;
+    const view = { azimuth: -0.34, elevation: 0.26 };
+    if (sample.length === 0) return { ...view, target: [0, 0, 0], distance: 3 };
+    const { target, distance } = fitting(sample, backward(view), tangent, this.camera.aspect);
+    return { ...view, target, distance: Math.max(0.3, distance) };
   }
 
   /** Stands at a pose at once. */
@@ -209,12 +214,16 @@ export class Stage {
   }
 
   private stand(pose: Pose): void {
-    const flat = Math.cos(pose.elevation);
-    const back: Vector = [flat * Math.sin(pose.azimuth), Math.sin(pose.elevation), flat * Math.cos(pose.azimuth)];
     this.controls.target.set(...pose.target);
-    this.camera.position.set(...add(pose.target, back, pose.distance));
+    this.camera.position.set(...add(pose.target, backward(pose), pose.distance));
     this.camera.lookAt(this.controls.target);
   }
+}
+
+/** From what is looked at to the viewer. */
+function backward({ azimuth, elevation }: Pick<Pose, "azimuth" | "elevation">): Vector {
+  const flat = Math.cos(elevation);
+  return [flat * Math.sin(azimuth), Math.sin(elevation), flat * Math.cos(azimuth)];
 }
 
 /** The matrix that does what a framing says. */
@@ -222,7 +231,10 @@ export function stageMatrix(axes: readonly [Vector, Vector, Vector], center: Vec
   const [x, y, z] = axes.map((axis) => new Vector3(...axis)) as [Vector3, Vector3, Vector3];
   const turned = new Matrix4().makeBasis(x, y, z).transpose();
   const moved = new Matrix4().makeTranslation(-center[0], -center[1], -center[2]);
-  return new Matrix4().makeScale(1 / radius, 1 / radius, 1 / radius).multiply(moved).multiply(turned);
+  return new Matrix4()
+    .makeScale(1 / radius, 1 / radius, 1 / radius)
+    .multiply(moved)
+    .multiply(turned);
 }
 
 function calm(): boolean {

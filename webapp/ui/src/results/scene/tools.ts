@@ -29,7 +29,7 @@ const COLORINGS: [Coloring, string][] = [
 ];
 
 /** The controls beside the view. */
-export function tools(set: Settings, reset: () => void): HTMLElement {
+export function tools(set: Settings): HTMLElement {
   const coloring = element(
     "select",
     { class: "input input-small", id: "point-color" },
@@ -49,7 +49,6 @@ export function tools(set: Settings, reset: () => void): HTMLElement {
     element("label", { class: "tool", for: "point-size" }, "Point size", size),
     element("label", { class: "tool" }, cameras, "Cameras"),
     element("label", { class: "tool" }, ground, "Light background"),
-    element("button", { type: "button", class: "button button-small", onclick: reset }, "Reset view"),
   );
 }
 
