@@ -17,6 +17,7 @@ from reconflow.errors import ReconflowError
 from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.service import JobService
 from reconflow.jobs.settings import ServiceSettings, jwt_secret
+from webapp.access import logging_access
 from webapp.controllers import accounts as account_routes
 from webapp.controllers import admin, downloads, drift, health, jobs, page, sessions, uploads
 from webapp.description import complete
@@ -67,7 +68,7 @@ def create_app(settings: ServiceSettings, *, service: JobService, accounts: Acco
         debug=False,
     )
     complete(app)
-    return honouring_method_override(answering_head(app))
+    return logging_access(honouring_method_override(answering_head(app)))
 
 
 def _giver(value: Any) -> Any:

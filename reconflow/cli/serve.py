@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import logging
 import os
 import socket
 import threading
@@ -43,6 +42,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from reconflow.config import load_config
     from reconflow.jobs.accounts import AccountBook
     from reconflow.jobs.ledger import Ledger
+    from reconflow.jobs.logs import configure_logging
     from reconflow.jobs.runner_process import RunnerProcess
     from reconflow.jobs.service import JobService
     from reconflow.jobs.settings import load_settings
@@ -54,8 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     )
     if settings.config and Path(settings.config).exists():
         load_config(base=settings.config)  # a broken one is refused here, not at the first upload
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
-    logging.getLogger("reconflow").setLevel(logging.INFO)
+    configure_logging(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     console = Console()
     with (

@@ -1,5 +1,6 @@
 """A claimed job while it runs: keeps the claim alive, tells the ledger how far it is, and says when to stop."""
 
+import contextvars
 import logging
 import threading
 import time
@@ -53,7 +54,7 @@ class Lease:
         self._ended = threading.Event()
         self._stage: Stage | None = None
         self._told_at = 0.0
-        self._thread = threading.Thread(target=self._renew, name="lease")
+        self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._renew,), name="lease")
 
     def __enter__(self) -> "Lease":
         self._thread.start()

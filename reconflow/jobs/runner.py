@@ -17,6 +17,7 @@ from reconflow.errors import Cancelled, ClusterError, ReconflowError
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.lease import Lease
 from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.logs import about_job
 from reconflow.jobs.outbox import Outbox
 from reconflow.jobs.publication import publish_result
 from reconflow.jobs.records import Job, RunnerState
@@ -127,7 +128,8 @@ class Runner:
                 if job is None:
                     self._stopping.wait(_IDLE_S)
                     continue
-                self._run(job, claim, client)
+                with about_job(job.job_id):
+                    self._run(job, claim, client)
             except ClusterError:
                 # The lease is left to run out: the job comes back, with this attempt counted.
                 lost.set()

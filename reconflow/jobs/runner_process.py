@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.logs import configure_logging
 from reconflow.jobs.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -82,11 +83,11 @@ def main() -> int:
     """Run jobs until told to stop."""
     os.nice(_NICENESS)
     settings = msgspec.json.decode(_told(), type=ServiceSettings, dec_hook=lambda kind, value: kind(value))
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("reconflow").setLevel(logging.INFO)
     from reconflow.jobs.runner import Runner
 
-    logging.getLogger("distributed").setLevel(logging.WARNING)  # importing it set INFO
+    configure_logging(settings)
+    # Python's helper for shared memory writes past every log format what is only untidy at our end.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     with Ledger.open(settings.ledger_url, retention_s=settings.retention_s) as ledger:
         runner = Runner(settings, ledger, name)

@@ -57,6 +57,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     jwt_expiry_seconds: Annotated[int, Meta(description="how long an access token lives", ge=1)] = 900
     refresh_expiry_seconds: Annotated[int, Meta(description="how long a refresh token lives", ge=1)] = 30 * 86_400
+    log_format: Annotated[Literal["text", "json"], Meta(description="text or json: how log lines are written")] = "text"
     webhook_secret: Annotated[
         str, Meta(description="secret that webhooks are signed with; without it none are sent")
     ] = ""
