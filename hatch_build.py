@@ -32,8 +32,10 @@ class PageBuild(BuildHookInterface[Any]):
 
 
 def build_page(root: Path) -> None:
-    """Install what the lockfile names, then type-check and bundle."""
-    npm(root, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    """Install what the lockfile names unless it is there, then type-check and bundle."""
+    locked, installed = root / SOURCES / "package-lock.json", root / SOURCES / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
+        npm(root, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
     npm(root, "run", "build")
 
 

@@ -25,6 +25,8 @@ async def job_stream(
     spoken_at = time.monotonic()
     while True:
         try:
+            # Asked before the log is read, so that the last line is never missed.
+            ended = await to_thread.run_sync(_has_ended, service, user, job_id)
             events = await to_thread.run_sync(partial(service.events, user, job_id, after_id=after_id))
         except JobNotFoundError:  # deleted while somebody was listening
             return
@@ -32,9 +34,14 @@ async def job_stream(
             after_id = event.id
             spoken_at = time.monotonic()
             yield ServerSentEventMessage(data=msgspec.json.encode(event).decode(), event=event.kind, id=event.id)
-            if event.kind == "stage" and event.stage in FINISHED:
-                return
+        if ended and not events:  # not at its last line: an end may be followed by another try
+            return
         if time.monotonic() - spoken_at > _HEARTBEAT_S:
             spoken_at = time.monotonic()
             yield ServerSentEventMessage(comment="still there")
-        await anyio.sleep(_POLL_S)
+        if not events:
+            await anyio.sleep(_POLL_S)
+
+
+def _has_ended(service: JobService, user: User, job_id: str) -> bool:
+    return service.job(user, job_id).stage in FINISHED

@@ -1,6 +1,13 @@
+import contextlib
+import io
+import json
 import re
 import shutil
 import signal
+import socket
+import threading
+import time
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -13,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
 PASSWORD = "correct horse"
 # A software renderer, because build machines have no GPU; no sandbox, because containers forbid it.
+SETTLED = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))).then(() =>
+  Promise.allSettled(document.getAnimations().filter((a) => a instanceof CSSTransition).map((a) => a.finished)))"""
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 
@@ -55,20 +64,74 @@ def browser():
         running.close()
 
 
+class Cable:
+    """A line to a service that can be cut and mended: what is on its way is lost, as on a train."""
+
+    def __init__(self, url):
+        host, port = re.fullmatch(r"http://(.+):(\d+)", url).groups()
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._ends = []
+        self._is_cut = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                if self._is_cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._target)
+                self._ends += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
+
+    def _carry(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self):
+        self._is_cut = True
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._ends.clear()
+
+    def mend(self):
+        self._is_cut = False
+
+    def close(self):
+        self.cut()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
 @pytest.fixture
-def context(browser, service):
+def cable(service):
+    """The line between a browser and the service."""
+    laid = Cable(service.url)
+    yield laid
+    laid.close()
+
+
+@pytest.fixture
+def context(browser, cable):
     """A browser's profile: cookies and storage of its own. Nothing may be asked of any other host."""
-    made = browser.new_context(base_url=service.url, viewport={"width": 1280, "height": 860}, accept_downloads=True)
+    made = browser.new_context(base_url=cable.url, viewport={"width": 1280, "height": 860}, accept_downloads=True)
     made.set_default_timeout(15_000)
     elsewhere = []
-    made.on("request", lambda request: elsewhere.append(request.url) if is_elsewhere(request.url, service) else None)
+    ours = (cable.url, "blob:", "data:", "about:")
+    made.on("request", lambda sent: None if sent.url.startswith(ours) else elsewhere.append(sent.url))
     yield made
     made.close()
     assert not elsewhere
-
-
-def is_elsewhere(url, service):
-    return not url.startswith((service.url, "blob:", "data:", "about:"))
 
 
 @pytest.fixture
@@ -89,19 +152,25 @@ def expected(text):
     return re.search(r"Failed to load resource|net::ERR_", text) is not None
 
 
+@pytest.fixture(scope="session")
+def sign_in():
+    """Signs in in a tab, at an address of the page."""
+
+    def enter(page, address="/", password=PASSWORD):
+        page.goto(address)
+        page.get_by_label("Name").fill("admin")
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+
+    return enter
+
+
 @pytest.fixture
-def signed_in(page):
+def signed_in(page, sign_in):
     """A tab whose user has signed in."""
     sign_in(page)
-    return page
-
-
-def sign_in(page, address="/"):
-    page.goto(address)
-    page.get_by_label("Name").fill("admin")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
     page.get_by_role("navigation", name="Main").wait_for()
+    return page
 
 
 @pytest.fixture(scope="session")
@@ -113,9 +182,43 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def upload(api, photos):
+    """Makes a job of the six photos without the page."""
+
+    def send(dataset, **options):
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            for path in sorted(photos.iterdir()):
+                archive.write(path, path.name)
+        fields = {"dataset_name": dataset, "options": json.dumps(options)}
+        answer = api.post("/upload", files={"file": ("photos.zip", content.getvalue())}, data=fields)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["job_id"]
+
+    return send
+
+
+@pytest.fixture(scope="session")
+def finished(api, upload):
+    """A job that has come through."""
+    job_id = upload("Courtyard")
+    wait_for(lambda: api.get(f"/jobs/{job_id}").json()["stage"] in ("success", "failed"))
+    assert api.get(f"/jobs/{job_id}").json()["stage"] == "success"
+    return job_id
+
+
+def wait_for(condition, timeout_s=120):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
 def shot():
-    """Takes a picture of a tab for people to look at: light and dark, on a desk and on a phone."""
+    """Takes pictures of a tab for people to look at, light and dark, on a desk and on a phone; axe-core looks along."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    axe = ROOT / "webapp" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 
     def take(page, name, *, full=True):
         before = page.viewport_size
@@ -123,11 +226,27 @@ def shot():
             page.set_viewport_size({"width": width, "height": height})
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)
-                page.wait_for_timeout(150)  # colours fade over
-                page.screenshot(
-                    path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=full, animations="disabled"
-                )
+                page.evaluate(SETTLED)
+                picture = f"{name}-{width}-{scheme}"
+                page.screenshot(path=SCREENSHOTS / f"{picture}.png", full_page=full, animations="disabled")
+                if (width, scheme) in ((1280, "light"), (400, "dark")):
+                    require_no_barrier(page, axe, picture)
         page.emulate_media(color_scheme="light")
         page.set_viewport_size(before)
 
     return take
+
+
+def require_no_barrier(page, axe, name):
+    """Fail where axe-core finds what keeps people from using the page, or a phone has to scroll sideways."""
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
+    if not axe.exists():
+        return
+    page.evaluate(axe.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
+    serious = [
+        (violation["id"], violation["nodes"][0]["html"], violation["nodes"][0].get("failureSummary"))
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert not serious, (name, serious)

@@ -1,38 +1,92 @@
-"""Every state of the page as a picture in ``build/screenshots/``, and no serious barrier in any of them (axe-core)."""
+"""Every state of the page as pictures in ``build/screenshots/``, and no serious barrier in any of them (axe-core)."""
+
+import re
 
 import pytest
 
 pytestmark = pytest.mark.ui
 
 
-def test_sign_in(page, shot):
+def test_signing_in(page, shot):
     page.goto("/")
     page.get_by_label("Name").wait_for()
     shot(page, "sign-in")
 
 
-def test_the_rest(signed_in, shot, photos, api):
+def test_a_new_job(signed_in, shot, photos):
     page = signed_in
-    shot(page, "jobs-empty")
     page.goto("/#/upload")
     page.get_by_text("Drop photos, a folder").wait_for()
     shot(page, "upload-empty")
     page.locator("#choose-files").set_input_files(sorted(photos.iterdir()))
     page.get_by_text("Balanced").wait_for()
     shot(page, "upload-form")
-    page.get_by_label("Project").fill("Courtyard")
-    page.get_by_label("Scene", exact=True).fill("north side")
+    page.get_by_text("Advanced settings").click()
+    shot(page, "upload-advanced")
+
+
+def test_an_upload_under_way(signed_in, shot, photos, cable):
+    page = signed_in
+    page.goto("/#/upload")
+    page.locator("#choose-files").set_input_files(sorted(photos.iterdir()))
+    page.get_by_label("Project").fill("Old mill")
+    page.get_by_text("Balanced").wait_for()
+    page.route(
+        re.compile("/uploads/"), lambda route: route.abort() if route.request.method == "PATCH" else route.continue_()
+    )
     page.get_by_role("button", name="Upload and start").click()
+    page.get_by_role("button", name="Pause").wait_for()
+    shot(page, "upload-waiting")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("heading", name="Stop this upload?").wait_for()
+    shot(page, "dialog", full=False)
+    page.unroute_all()
+    page.get_by_role("button", name="Stop and remove").click()
+    page.get_by_text("Drop photos, a folder").wait_for()
+
+
+def test_a_job_that_runs(signed_in, shot, upload):
+    page = signed_in
+    page.goto(f"/#/jobs/{upload('Chapel', extract={'max_keypoints': 1950})}")
     page.get_by_role("region", name="Progress").wait_for()
-    page.wait_for_timeout(1500)
     shot(page, "job-running")
-    page.get_by_role("tab", name="Downloads").wait_for(timeout=90_000)
-    page.get_by_role("tab", name="Downloads").click()
-    page.get_by_text("COLMAP models").wait_for()
-    shot(page, "job-downloads")
-    page.get_by_role("tab", name="Log").click()
-    shot(page, "job-log")
-    for name in ("jobs", "admin", "account", "nothing"):
-        page.goto(f"/#/{name}")
-        page.wait_for_timeout(700)
-        shot(page, name)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    page.get_by_role("heading", name="This job was cancelled").wait_for(timeout=30_000)
+    shot(page, "job-cancelled")
+
+
+@pytest.mark.parametrize("tab", ["3D view", "Photos", "Connections", "Quality", "Downloads", "Log"])
+def test_a_job_that_is_done(signed_in, shot, finished, tab):
+    page = signed_in
+    page.goto(f"/#/jobs/{finished}")
+    page.get_by_role("tab", name=tab).click()
+    page.get_by_role("tabpanel", name=tab).wait_for()
+    page.wait_for_load_state("networkidle") if tab != "Log" else None
+    shot(page, f"job-{tab.lower().replace(' ', '-')}")
+
+
+@pytest.mark.parametrize("place", ["jobs", "admin", "account", "nothing"])
+def test_the_other_pages(signed_in, shot, finished, place):
+    page = signed_in
+    page.goto(f"/#/{place}")
+    page.get_by_text("Loading").wait_for(state="detached")
+    page.wait_for_load_state("networkidle")
+    shot(page, place)
+
+
+def test_no_connection(signed_in, shot, cable):
+    page = signed_in
+    cable.cut()
+    page.goto("/#/account")
+    page.get_by_text("No connection to the service.").wait_for()
+    shot(page, "offline")
+
+
+def test_the_first_view_takes_no_longer_than_a_second(page):
+    taken = []
+    for _ in range(3):
+        page.goto("/", wait_until="commit")
+        page.get_by_label("Name").wait_for()
+        taken.append(page.evaluate("performance.now()"))
+    assert min(taken) <= 1000

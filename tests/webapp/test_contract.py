@@ -1,6 +1,7 @@
 """The contract's endpoints against a real server; what a run leaves is in test_results.py."""
 
 import io
+import re
 import threading
 import time
 import uuid
@@ -362,3 +363,13 @@ def test_uploads_may_be_far_larger_than_other_bodies_and_other_bodies_may_not(we
     assert web.anna.post("/drift", files={"file": ("a.zip", content.getvalue())}).status_code == 200
     huge = {"username": "x" * (2 << 20), "password": "x"}
     assert web.anybody.post("/auth/token", json=huge).status_code == 413
+
+
+def test_a_stream_of_a_job_that_is_tried_again_goes_on_past_the_first_end(web, small_zip):
+    job_id = upload(web.anna, small_zip).json()["job_id"]
+    for verb in ("cancel", "retry", "cancel"):
+        assert web.anna.post(f"/jobs/{job_id}/{verb}").status_code == 200
+    answer = web.anna.get(f"/jobs/{job_id}/events", headers={"Accept": "text/event-stream"})
+    assert re.findall('"stage":"(.*?)"', answer.text) == ["queued", "cancelled", "queued", "cancelled"]
+    heard = {"Accept": "text/event-stream", "Last-Event-ID": re.findall(r"id: (\d+)", answer.text)[-1]}
+    assert "data:" not in web.anna.get(f"/jobs/{job_id}/events", headers=heard).text

@@ -1,5 +1,6 @@
 """The page's files over the wire. What the page does is tested in ``tests/ui``."""
 
+import gzip
 import re
 
 import pytest
@@ -44,3 +45,9 @@ def test_names_stay_in_the_folder(tmp_path):
     assert page_asset("a.js", folder=tmp_path / "page").media_type == "text/javascript"
     assert page_asset("../secret", folder=tmp_path / "page") is None
     assert page_asset("..", folder=tmp_path / "page") is None
+
+
+@built
+def test_the_whole_page_weighs_no_more_than_a_photo():
+    files = [path for path in FOLDER.rglob("*") if path.suffix in {".js", ".css", ".html"}]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in files) <= 250_000

@@ -9,6 +9,10 @@ let token = "";
 let expiresAt = 0;
 let renewing: Promise<boolean> | null = null;
 
+/** Who signs out in one tab does so in all. */
+const tabs = new BroadcastChannel("reconflow-session");
+tabs.addEventListener("message", () => forget());
+
 /** Returns a token that is good for a while yet, or `null` where a person has to sign in. */
 export async function accessToken(): Promise<string | null> {
   if (token !== "" && Date.now() < expiresAt - EARLY_MS) return token;
@@ -36,6 +40,7 @@ export async function signIn(username: string, password: string): Promise<Respon
 export async function signOut(): Promise<void> {
   const headers: Record<string, string> = token === "" ? {} : { Authorization: `Bearer ${token}` };
   await fetch("/auth/session", { method: "DELETE", headers });
+  tabs.postMessage("signed out");
   forget();
 }
 

@@ -63,6 +63,13 @@ export function severity(value: Severity): string {
   return { low: "as usual", moderate: "somewhat different", high: "very different" }[value];
 }
 
+/** `cluster0_model0` → "Model 1"; a group of photos that fell into parts has several: "Model 1, part 2". */
+export function modelName(name: string): string {
+  const [, cluster, part] = /^cluster(\d+)_model(\d+)$/.exec(name) ?? [];
+  if (cluster === undefined || part === undefined) return name;
+  return `Model ${Number(cluster) + 1}${part === "0" ? "" : `, part ${Number(part) + 1}`}`;
+}
+
 export function title(job: Job): string {
   return `${job.dataset_name} · ${job.scene_name}`;
 }

@@ -2,7 +2,7 @@ import { element, fill } from "../element";
 import { icon } from "../icons";
 import type { Mount } from "../results/context";
 import type { Cluster } from "../wire";
-import { number, sentence } from "../words";
+import { modelName, number, sentence } from "../words";
 
 const RENEW_MS = 8 * 60_000;
 
@@ -52,7 +52,7 @@ function groups(id: string, link: string, clusters: Cluster[]): HTMLElement[] {
       ...clusters.map(({ name }) =>
         file(
           at(`/transforms/${name}`),
-          `transforms.json, ${name}`,
+          `transforms.json of ${modelName(name)}`,
           "For nerfstudio and instant-ngp",
           "json",
           "transforms.json",
@@ -65,12 +65,15 @@ function groups(id: string, link: string, clusters: Cluster[]): HTMLElement[] {
 }
 
 function plys(at: (path: string) => string, cluster: Cluster): HTMLElement[] {
-  const raw = cluster.filename.replace("_decimated_", "_");
+  const name = modelName(cluster.name);
   const about = `${number(cluster.num_points3D)} points`;
-  return [
-    file(at(`/${cluster.filename}`), `${cluster.name}, cleaned`, `Stray points removed, from ${about} (PLY)`, "ply"),
-    file(at(`/${raw}`), `${cluster.name}, all points`, `${about} (PLY)`, "ply"),
-  ];
+  const raw = cluster.filename.replace("_decimated_", "_");
+  const files = [file(at(`/${raw}`), `${name}, all points`, `${about} (PLY)`, "ply")];
+  if (raw !== cluster.filename)
+    files.unshift(
+      file(at(`/${cluster.filename}`), `${name}, cleaned`, "Without stray points, thinned out (PLY)", "ply"),
+    );
+  return files;
 }
 
 function group(title: string, ...files: (HTMLElement | false)[]): HTMLElement {

@@ -1,6 +1,6 @@
 import { element } from "../element";
 import type { JobEvent } from "../wire";
-import { clock, isEnded, STAGES, step } from "../words";
+import { clock, STAGES, step } from "../words";
 
 /** What happened to a job, line by line. */
 export class Log {
@@ -31,7 +31,8 @@ export class Log {
 
 function text(event: JobEvent): string {
   const said = step(event.message);
-  return event.kind === "stage" && !isEnded(event.stage) ? `${STAGES[event.stage]} – ${said}` : said;
+  const counted = said !== event.message;
+  return event.kind === "stage" && counted ? `${STAGES[event.stage]} – ${said}` : said;
 }
 
 function counts(event: JobEvent): boolean {

@@ -100,7 +100,7 @@ function workers(status: ServiceStatus): HTMLElement {
       element(
         "li",
         { class: "stack-s" },
-        element("strong", {}, device === "" ? "Starting …" : device),
+        element("strong", {}, device === "" ? "Starting …" : device.replace(/^cpu$/, "Processor (no GPU)")),
         element("span", { class: "soft" }, `on ${runner.split(":")[0]}`),
         dashboard !== "" &&
           element("a", { href: dashboard, target: "_blank", rel: "noopener" }, "Dask dashboard ", icon("open")),

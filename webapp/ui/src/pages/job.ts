@@ -64,10 +64,9 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
     log.add(event);
     if (isEnded(first.stage)) return;
     const started = job.started_at ?? (event.stage === "queued" ? null : event.at);
-    job = { ...job, stage: event.stage, progress: Math.max(job.progress, event.progress), started_at: started };
+    job = { ...job, stage: event.stage, progress: event.progress, started_at: started };
     if (event.kind !== "notice") job = { ...job, message: event.message };
-    if (event.kind === "stage" && isEnded(event.stage)) void reload();
-    else draw();
+    draw();
   };
   fill(row, ...actions(api, job, changed));
   fill(
@@ -88,7 +87,12 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
   if (job.stage === "success") leaveEnded = results(api, ended, job, log, tab);
   else fill(ended, failure(job), log.element);
   draw();
-  const stopEvents = followEvents(api, job.job_id, heard, () => void reload());
+  const stopEvents = followEvents(api, job.job_id, {
+    heard,
+    ended: () => {
+      if (isActive(first.stage)) void reload();
+    },
+  });
   const clock = window.setInterval(() => tracker.tick(job), 1000);
   return () => {
     stopEvents();
@@ -119,8 +123,8 @@ function results(api: Api, target: HTMLElement, job: Job, log: Log, tab: string)
 
 function numbers(job: Job): HTMLElement {
   const cells: [string, string][] = [
-    [job.registration_rate === null ? "–" : percent(job.registration_rate), "of the photos placed"],
-    [number(job.n_images), job.n_images === 1 ? "photo" : "photos"],
+    [job.registration_rate === null ? "–" : percent(job.registration_rate), "photos placed"],
+    [number(job.n_images), job.n_images === 1 ? "photo" : "photos in all"],
     [number(job.n_points), "3D points"],
     [duration((job.finished_at ?? 0) - (job.started_at ?? job.created_at)), "computing time"],
   ];

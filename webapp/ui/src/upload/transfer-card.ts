@@ -13,6 +13,7 @@ const HEADINGS: Record<TransferState["phase"], string> = {
   checking: "Checking the photos",
   done: "Sent",
   failed: "Not accepted",
+  stopped: "Stopped",
 };
 
 /** The upload under way, with what can be done about it; empty while there is none. */
@@ -91,6 +92,7 @@ function buttons(transfer: Transfer, state: TransferState, close: () => void): H
         button("Close", "cross", close),
       ];
     case "failed":
+    case "stopped":
       return [button("Close", "cross", close)];
     case "checking":
       return [];

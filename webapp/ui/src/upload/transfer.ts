@@ -16,7 +16,7 @@ const OTHER_OFFSET = 409;
 const BUSY = 423;
 const DISK_FULL = 507;
 
-export type Phase = "sending" | "paused" | "waiting" | "checking" | "done" | "failed";
+export type Phase = "sending" | "paused" | "waiting" | "checking" | "done" | "failed" | "stopped";
 
 export interface TransferState {
   readonly phase: Phase;
@@ -61,10 +61,10 @@ export class Transfer {
 
   /** Stops, and has the service drop what has come. */
   async cancel(): Promise<void> {
-    this.tell({ phase: "paused", speed: 0 });
-    this.stopping.abort();
+    this.pause();
     await dropUpload(this.api, this.url);
     forget(this.url);
+    this.tell({ phase: "stopped" });
   }
 
   private async run(): Promise<void> {

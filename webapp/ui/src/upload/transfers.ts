@@ -4,8 +4,10 @@ import { account } from "../session";
 import { sourceOf } from "./archive";
 import { bytesOf, fingerprint, type Photos } from "./photos";
 import { forget, records, remember, type UploadRecord } from "./records";
-import { Transfer } from "./transfer";
+import { type Phase, Transfer } from "./transfer";
 import { createUpload, dropUpload } from "./tus";
+
+const ENDED: readonly Phase[] = ["done", "failed", "stopped"];
 
 export interface JobForm {
   readonly dataset: string;
@@ -74,7 +76,7 @@ export class Transfers {
   private started(transfer: Transfer): Transfer {
     this.chosen.set(null);
     this.current.set(transfer);
-    transfer.state.watch(({ phase }) => this.busy.set(phase !== "done" && phase !== "failed"));
+    transfer.state.watch(({ phase }) => this.busy.set(!ENDED.includes(phase)));
     return transfer;
   }
 }

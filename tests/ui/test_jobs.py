@@ -1,0 +1,145 @@
+"""Jobs: found, followed, steered, taken away."""
+
+import re
+import zipfile
+
+import pytest
+
+pytestmark = pytest.mark.ui
+
+
+def steps_seen(page):
+    """Collect the step that is marked as the present one, while the page lives."""
+    page.evaluate(
+        """() => {
+          window.seen = [];
+          const look = () => {
+            const now = document.querySelector("[aria-current=step]")?.textContent;
+            if (now && window.seen.at(-1) !== now) window.seen.push(now);
+          };
+          new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+          look();
+        }"""
+    )
+
+
+def test_a_job_is_followed_from_stage_to_stage_to_its_result(signed_in, upload):
+    job_id = upload("followed", extract={"max_keypoints": 1900})
+    signed_in.goto(f"/#/jobs/{job_id}")
+    signed_in.get_by_role("region", name="Progress").wait_for()
+    steps_seen(signed_in)
+    signed_in.get_by_role("tab", name="Downloads").wait_for(timeout=120_000)
+    seen = signed_in.evaluate("window.seen")
+    assert len(seen) >= 3
+    order = ["Waiting", "Checking photos", "Comparing photos", "Building the 3D model", "Finishing", "Done"]
+    assert seen == sorted(seen, key=order.index)
+    signed_in.get_by_text("photos placed", exact=True).wait_for()
+
+
+def test_an_event_stream_that_breaks_is_taken_up_where_it_broke(signed_in, upload, cable):
+    asked = []
+    signed_in.on("request", lambda sent: asked.append(sent.headers) if sent.url.endswith("/events") else None)
+    job_id = upload("broken stream", extract={"max_keypoints": 1901})
+    signed_in.goto(f"/#/jobs/{job_id}")
+    signed_in.get_by_role("list", name="Log").get_by_text("Waiting for a free slot.").wait_for()
+    cable.cut()
+    signed_in.get_by_text("No connection to the service.").wait_for()
+    cable.mend()
+    signed_in.get_by_role("tab", name="Log").wait_for(timeout=120_000)
+    signed_in.get_by_role("tab", name="Log").click()
+    lines = signed_in.get_by_role("list", name="Log").get_by_role("listitem").all_inner_texts()
+    assert len(lines) == len(set(lines))
+    assert int(asked[-1]["last-event-id"]) >= 0
+
+
+def test_a_job_is_cancelled_tried_again_and_deleted(signed_in, api, upload):
+    page = signed_in
+    job_id = upload("steered", extract={"max_keypoints": 1902})
+    page.goto(f"/#/jobs/{job_id}")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    page.get_by_role("heading", name="This job was cancelled").wait_for(timeout=30_000)
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_label("Quality").select_option("Fast")
+    page.get_by_role("dialog").get_by_role("button", name="Try again").click()
+    page.get_by_role("region", name="Progress").wait_for()
+    assert api.get(f"/jobs/{job_id}").json()["options"]["extract"]["max_keypoints"] == 2048
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    page.get_by_role("button", name="Delete").click(timeout=30_000)
+    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+    assert api.get(f"/jobs/{job_id}").status_code == 200
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    page.get_by_role("heading", name="Jobs").wait_for()
+    assert api.get(f"/jobs/{job_id}").status_code == 404
+    page.goto(f"/#/jobs/{job_id}")
+    page.get_by_role("heading", name="There is nothing here").wait_for()
+
+
+def test_jobs_are_found_by_name_and_state(signed_in, finished):
+    page = signed_in
+    page.goto("/#/jobs")
+    page.get_by_label("Search jobs by name").fill("courtY")
+    page.get_by_role("link", name=re.compile("Courtyard")).first.wait_for()
+    page.get_by_label("Show jobs in this state").select_option("Failed")
+    page.get_by_role("heading", name="No job fits").wait_for()
+    page.get_by_role("button", name="Show all jobs").click()
+    page.locator(f"a[href='#/jobs/{finished}']").click()
+    page.get_by_role("heading", name="Courtyard").wait_for()
+
+
+def test_results_are_downloaded_by_the_browser_itself(signed_in, finished, context, tmp_path):
+    page = signed_in
+    page.goto(f"/#/jobs/{finished}/downloads")
+    names = ["All point clouds", "Table", "COLMAP models", "transforms.json of Model 1", "Model 1, all points"]
+    got = {}
+    for name in names:
+        with page.expect_download() as download:
+            page.get_by_role("link", name=name).first.click()
+        got[name] = download.value.path()
+    assert all(name.endswith(".ply") for name in zipfile.ZipFile(got["All point clouds"]).namelist())
+    assert got["Table"].read_text().startswith("dataset,scene,image,rotation_matrix,translation_vector")
+    assert any("cameras" in name for name in zipfile.ZipFile(got["COLMAP models"]).namelist())
+    assert '"frames"' in got["transforms.json of Model 1"].read_text()
+    assert got["Model 1, all points"].read_bytes().startswith(b"ply")
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Report").click()
+    opened.value.get_by_text("photos").first.wait_for()
+
+
+def test_the_whole_page_works_from_the_keyboard(signed_in, finished):
+    page = signed_in
+    page.goto(f"/#/jobs/{finished}/photos")
+    page.get_by_role("tab", name="Photos").focus()
+    page.keyboard.press("End")
+    assert page.evaluate("document.activeElement.textContent") == "Log"
+    assert page.get_by_role("tabpanel", name="Log").is_visible()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.textContent") == "3D view"
+    page.goto("/#/upload")
+    page.get_by_role("heading", name="New job").wait_for()
+    page.reload()
+    page.get_by_role("heading", name="New job").wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_administrators_see_the_service_and_add_users(signed_in, api):
+    page = signed_in
+    page.goto("/#/admin")
+    page.get_by_text("Processor (no GPU)").wait_for()
+    page.locator("#user-name").fill("carla")
+    page.locator("#user-password").fill("long enough")
+    page.get_by_role("button", name="Add").click()
+    page.get_by_role("rowheader", name="carla").wait_for()
+    page.goto("/#/account")
+    page.get_by_label("What the new key is for").fill("night script")
+    page.get_by_role("button", name="Make a key").click()
+    key = page.locator("code").inner_text()
+    assert api.get("/jobs", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    page.get_by_role("button", name="Delete night script").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_text("You have no keys.").wait_for()
+    assert api.get("/jobs", headers={"Authorization": f"Bearer {key}"}).status_code == 401

@@ -1,0 +1,88 @@
+"""Signing in, staying signed in, and coming back."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.ui
+
+MINUTES_20 = 20 * 60_000
+
+
+def renewals(page):
+    """Requests of a tab that renew its session, as they come."""
+    seen = []
+    page.on("request", lambda request: seen.append(request) if request.url.endswith("/auth/session/refresh") else None)
+    return seen
+
+
+def test_a_wrong_password_is_told_and_the_right_one_opens_the_page(page, sign_in):
+    sign_in(page, password="wrong")
+    page.get_by_text("Name and password do not belong together.").wait_for()
+    sign_in(page)
+    page.get_by_role("heading", name="Jobs").wait_for()
+
+
+def test_no_script_can_read_the_session(signed_in, context):
+    (cookie,) = context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/auth/session")
+    stored = signed_in.evaluate("JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}])")
+    assert stored == '["",{},{}]'
+
+
+def test_a_reload_and_a_second_tab_need_no_password(signed_in, context):
+    signed_in.reload()
+    signed_in.get_by_role("heading", name="Jobs").wait_for()
+    second = context.new_page()
+    second.goto("/#/account")
+    second.get_by_role("heading", name="Keys for scripts").wait_for()
+
+
+def test_two_tabs_that_renew_at_once_stay_signed_in(signed_in, context):
+    tabs = [signed_in, context.new_page()]
+    for _ in range(3):
+        for tab in tabs:
+            tab.goto("/#/account", wait_until="commit")
+        for tab in tabs:
+            tab.reload(wait_until="commit")
+    for tab in tabs:
+        tab.get_by_role("heading", name="Keys for scripts").wait_for()
+
+
+def test_whoever_signs_out_does_so_in_all_tabs(signed_in, context):
+    second = context.new_page()
+    second.goto("/")
+    second.get_by_role("heading", name="Jobs").wait_for()
+    signed_in.get_by_role("button", name="Sign out").click()
+    for tab in (signed_in, second):
+        tab.get_by_label("Password").wait_for()
+    signed_in.reload()
+    signed_in.get_by_role("heading", name="Sign in to reconflow").wait_for()
+
+
+def test_a_session_is_renewed_without_a_word(page, sign_in):
+    page.clock.install()
+    sign_in(page)
+    page.get_by_role("heading", name="Jobs").wait_for()
+    seen = renewals(page)
+    page.clock.fast_forward(MINUTES_20)
+    page.goto("/#/account")
+    page.get_by_role("heading", name="Keys for scripts").wait_for()
+    page.get_by_text("You have no keys.").wait_for()
+    assert seen
+    assert not page.get_by_label("Password").is_visible()
+
+
+def test_an_expired_session_asks_again_and_keeps_the_place(page, context, sign_in):
+    page.clock.install()
+    sign_in(page, "/#/admin")
+    page.get_by_role("heading", name="Service").wait_for()
+    page.locator("#user-name").fill("half-typed")
+    context.clear_cookies()
+    page.clock.fast_forward(MINUTES_20)
+    page.get_by_role("heading", name="Please sign in again").wait_for()
+    page.locator("#password").fill("correct horse")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Please sign in again").wait_for(state="hidden")
+    assert re.search(r"#/admin$", page.url)
+    assert page.locator("#user-name").input_value() == "half-typed"
