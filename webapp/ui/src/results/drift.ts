@@ -4,8 +4,6 @@ import { feature } from "../words";
 import { capital } from "./photo-panel";
 
 const WIDEST_Z = 8;
-const WIDTH = 240;
-const HEIGHT = 22;
 const HIGH_Z = 5;
 
 /** What less and more of a feature looks like in photos. */
@@ -46,35 +44,30 @@ export function driftPlots(report: DriftReport): HTMLElement {
         { class: `drift-word drift-${check.severity}` },
         check.severity === "low" ? "As usual" : capital(direction(name, check)),
       ),
-      element(
-        "span",
-        { class: "drift-value numbers soft" },
-        `${shown(name, check.current)} · usually ${shown(name, check.baseline)}`,
-      ),
+      element("span", { class: "drift-value numbers soft" }, compared(name, check)),
     ),
   );
   return element("ul", { class: "drifts", role: "list" }, ...rows);
 }
 
 function plot(check: DriftCheck): SVGSVGElement {
-  const x = (z: number): number => ((Math.min(WIDEST_Z, Math.max(-WIDEST_Z, z)) + WIDEST_Z) / (2 * WIDEST_Z)) * WIDTH;
-  const middle = HEIGHT / 2;
+  const x = (z: number): number => ((Math.min(WIDEST_Z, Math.max(-WIDEST_Z, z)) + WIDEST_Z) / (2 * WIDEST_Z)) * 100;
   const band = (from: number, to: number, kind: string): SVGRectElement =>
-    svg("rect", { x: x(from), y: middle - 5, width: x(to) - x(from), height: 10, rx: 3, class: kind });
+    svg("rect", { x: `${x(from)}%`, y: 6, width: `${x(to) - x(from)}%`, height: 10, rx: 3, class: kind });
   return svg(
     "svg",
-    {
-      viewBox: `-6 0 ${WIDTH + 12} ${HEIGHT}`,
-      class: "drift-plot",
-      "aria-hidden": "true",
-      preserveAspectRatio: "xMidYMid meet",
-    },
+    { class: "drift-plot", "aria-hidden": "true" },
     band(-WIDEST_Z, WIDEST_Z, "band band-far"),
     band(-HIGH_Z, HIGH_Z, "band band-some"),
     band(-check.threshold, check.threshold, "band band-usual"),
-    svg("line", { x1: x(0), x2: x(0), y1: 3, y2: HEIGHT - 3, class: "drift-middle" }),
-    svg("circle", { cx: x(check.value), cy: middle, r: 5.5, class: `drift-dot drift-dot-${check.severity}` }),
+    svg("line", { x1: "50%", x2: "50%", y1: 3, y2: 19, class: "drift-middle" }),
+    svg("circle", { cx: `${x(check.value)}%`, cy: 11, r: 6, class: `drift-dot drift-dot-${check.severity}` }),
   );
+}
+
+function compared(name: string, check: DriftCheck): string {
+  const value = shown(name, check.current);
+  return value === "" ? "" : `${value}, usually ${shown(name, check.baseline)}`;
 }
 
 function direction(name: string, check: DriftCheck): string {
@@ -82,9 +75,10 @@ function direction(name: string, check: DriftCheck): string {
   return check.value < 0 ? less : more;
 }
 
+/** A value where a photographer knows its measure. */
 function shown(name: string, value: number): string {
   if (name === "megapixels") return `${value.toFixed(1)} MP`;
-  if (name === "brightness" || name === "contrast" || name === "saturation" || name === "clipping")
-    return `${Math.round(value * 100)} %`;
-  return value.toPrecision(2);
+  if (name === "aspect_ratio") return `${value.toFixed(2)} : 1`;
+  const isShare = ["brightness", "contrast", "saturation", "clipping"].includes(name);
+  return isShare ? `${Math.round(value * 100)} %` : "";
 }

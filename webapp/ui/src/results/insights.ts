@@ -32,11 +32,14 @@ export const mountInsights: Mount = (target, context) => {
 
 function cards(found: Insights): HTMLElement[] {
   const { details } = found;
-  const made: HTMLElement[] = [];
-  if (details !== null) made.push(figures(details), advice(details));
-  made.push(drift(found));
-  if (details !== null) made.push(tracks(details), timings(details));
-  return made;
+  if (details === null) return [drift(found)];
+  const tall = Object.keys(found.drift_report.checks).length > 0;
+  const times = timings(details);
+  return [
+    figures(details),
+    element("div", { class: "stack" }, advice(details), tracks(details), tall && times),
+    element("div", { class: "stack" }, drift(found), !tall && times),
+  ];
 }
 
 function card(title: string, ...children: (Node | string | null | false)[]): HTMLElement {

@@ -138,7 +138,7 @@ class SceneView {
   }
 
   reset(): void {
-    this.stage?.fly(this.stage.home(this.model?.sample));
+    if (this.model !== null) this.stage?.reframe(this.model.sample);
   }
 
   /** What stands beside the view while no photo is selected. */
@@ -226,7 +226,7 @@ class SceneView {
     this.model = model;
     this.hovered = null;
     stage.add(model.object);
-    stage.place(stage.home(model.sample));
+    stage.frame(model.sample);
     this.shown();
     this.paint();
     void this.select(this.context.selection.photo.value);

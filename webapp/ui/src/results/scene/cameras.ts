@@ -21,13 +21,15 @@ import { length, mean, subtract } from "./vectors";
 const EDGES = 10;
 const NEAREST_PX = 11;
 
-// A line is a quad: each of its four vertices knows both ends and its side.
+// A line is a quad: each of its four vertices knows both ends and its side. Its edges fade out over a pixel, so that the
+// canvas needs no multisampling, which would cost a software renderer four times the work.
 const VERTEX = `
   attribute vec3 start, end;
   attribute vec4 color;
   uniform vec2 window;
   uniform float width;
   varying vec4 tone;
+  varying float side;
   void main() {
     vec4 p = projectionMatrix * modelViewMatrix * vec4(start, 1.0);
     vec4 q = projectionMatrix * modelViewMatrix * vec4(end, 1.0);
@@ -37,10 +39,15 @@ const VERTEX = `
     vec2 way = (q.xy / q.w - p.xy / p.w) * window;
     way = length(way) > 0.0001 ? normalize(way) : vec2(1.0, 0.0);
     vec4 at = position.x < 0.5 ? p : q;
-    gl_Position = at + vec4(vec2(-way.y, way.x) * position.y * width / window * at.w, 0.0, 0.0);
+    side = position.y * (0.5 * width + 0.5);
+    gl_Position = at + vec4(vec2(-way.y, way.x) * 2.0 * side / window * at.w, 0.0, 0.0);
     tone = color;
   }`;
-const FRAGMENT = "varying vec4 tone; void main() { gl_FragColor = tone; }";
+const FRAGMENT = `
+  uniform float width;
+  varying vec4 tone;
+  varying float side;
+  void main() { gl_FragColor = vec4(tone.rgb, tone.a * clamp(0.5 * width + 0.5 - abs(side), 0.0, 1.0)); }`;
 
 /** The cameras of a model: all their edges in one geometry, and the picture that hangs at the selected one. */
 export class CameraMarks {
@@ -67,6 +74,7 @@ export class CameraMarks {
       fragmentShader: FRAGMENT,
       uniforms: this.uniforms,
       transparent: true,
+      depthWrite: false,
       side: DoubleSide,
     });
     this.lines = new Mesh(geometry, material);
@@ -93,7 +101,7 @@ export class CameraMarks {
 
   prepare(width: number, height: number, ratio: number): void {
     this.uniforms.window.value = [width, height];
-    this.uniforms.width.value = 1.5 * ratio;
+    this.uniforms.width.value = 1.6 * ratio;
   }
 
   find(photo: string | null): Frustum | null {

@@ -32,6 +32,7 @@ export class Stage {
   private pending = 0;
   private settling = 0;
   private flight: ((now: number) => boolean) | null = null;
+  private resting: Sample | null = null;
   private drawnAt = 0;
   private share = 1;
 
@@ -41,7 +42,7 @@ export class Stage {
     private readonly prepare: (share: number) => void,
   ) {
     this.canvas = canvas;
-    this.renderer = new WebGLRenderer({ canvas, antialias: true, powerPreference: "high-performance" });
+    this.renderer = new WebGLRenderer({ canvas, antialias: false, powerPreference: "high-performance" });
     this.renderer.setPixelRatio(Math.min(2, window.devicePixelRatio || 1));
     this.controls = new OrbitControls(this.camera, canvas);
     this.controls.enableDamping = !calm();
@@ -54,6 +55,7 @@ export class Stage {
     this.controls.addEventListener("change", () => this.invalidate());
     this.controls.addEventListener("start", () => {
       this.flight = null;
+      this.resting = null;
     });
     // A wheel over the page scrolls the page; it zooms once the view has been clicked or reached by keyboard.
     canvas.addEventListener("focus", () => {
@@ -92,18 +94,22 @@ export class Stage {
     this.invalidate();
   }
 
-  /** The pose that shows a sample of what is on the stage, a little from the side and from above. */
-  home(sample: Sample = []): Pose {
-    const tangent = Math.tan(((FIELD_OF_VIEW_DEG / 2) * Math.PI) / 180) / MARGIN;
-    const view = { azimuth: -0.34, elevation: 0.26 };
-    if (sample.length === 0) return { ...view, target: [0, 0, 0], distance: 3 };
-    const { target, distance } = fitting(sample, backward(view), tangent, this.camera.aspect);
-    return { ...view, target, distance: Math.max(0.3, distance) };
+  /** Stands where all of a sample is seen, and stays there when the window changes, until somebody moves. */
+  frame(sample: Sample): void {
+    this.place(this.home(sample));
+    this.resting = sample;
+  }
+
+  /** Glides to where `frame` would stand. */
+  reframe(sample: Sample): void {
+    this.fly(this.home(sample));
+    this.resting = sample;
   }
 
   /** Stands at a pose at once. */
   place(pose: Pose): void {
     this.flight = null;
+    this.resting = null;
     this.stand(pose);
     this.invalidate();
   }
@@ -114,6 +120,7 @@ export class Stage {
       this.place(pose);
       return;
     }
+    this.resting = null;
     const from = this.pose();
     const turns = Math.round((from.azimuth - pose.azimuth) / (2 * Math.PI)) * 2 * Math.PI;
     let began = 0;
@@ -151,7 +158,7 @@ export class Stage {
 
   /** Draws in the next frame, once however often it is asked. */
   invalidate(): void {
-    if (this.pending === 0) this.pending = requestAnimationFrame((now) => this.frame(now));
+    if (this.pending === 0) this.pending = requestAnimationFrame((now) => this.draw(now));
   }
 
   dispose(): void {
@@ -163,7 +170,16 @@ export class Stage {
     this.renderer.forceContextLoss();
   }
 
-  private frame(now: number): void {
+  /** The pose that shows a sample of what is on the stage, a little from the side and from above. */
+  private home(sample: Sample = []): Pose {
+    const tangent = Math.tan(((FIELD_OF_VIEW_DEG / 2) * Math.PI) / 180) / MARGIN;
+    const view = { azimuth: -0.34, elevation: 0.26 };
+    if (sample.length === 0) return { ...view, target: [0, 0, 0], distance: 3 };
+    const { target, distance } = fitting(sample, backward(view), tangent, this.camera.aspect);
+    return { ...view, target, distance: Math.max(0.3, distance) };
+  }
+
+  private draw(now: number): void {
     this.pending = 0;
     const flying = this.flight?.(now) ?? false;
     if (!flying) this.flight = null;
@@ -199,6 +215,7 @@ export class Stage {
     if (width === 0 || height === 0) return;
     this.renderer.setSize(width, height, false);
     this.camera.aspect = width / height;
+    if (this.resting !== null) this.frame(this.resting);
     this.invalidate();
   }
 
