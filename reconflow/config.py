@@ -105,6 +105,10 @@ class MatchConfig(_Section, frozen=True):
     ``ratio`` is of ``adalam`` and ``ratio``, ``min_similarity`` of ``mnn``: the least dot product of two unit
     descriptors. The coarse pass matches only the ``coarse_keypoints`` largest keypoints of both images and drops the
     pair when fewer than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it off.
+
+    MASt3R starts from every ``seed_step``-th pixel of its raster, whose long edge is 512. Its hybrid joins keypoints
+    whose way to the other photo and back misses by at most ``return_px`` of these pixels. ``precision`` is that of a
+    network's matrix products; ``auto`` is bf16 on a GPU and fp32 on a CPU.
     """
 
     matcher: str = "adalam"
@@ -113,6 +117,9 @@ class MatchConfig(_Section, frozen=True):
     coarse_keypoints: int = 1024
     coarse_ratio: float = 0.7
     coarse_min_matches: int = 3
+    seed_step: int = 8
+    return_px: float = 3.0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
     def __post_init__(self) -> None:
         self._require("ratio", low=0.1, high=1.0)
@@ -120,6 +127,8 @@ class MatchConfig(_Section, frozen=True):
         self._require("coarse_keypoints", low=0)
         self._require("coarse_ratio", low=0.1, high=1.0)
         self._require("coarse_min_matches", low=0)
+        self._require("seed_step", low=1, high=64)
+        self._require("return_px", low=0.5, high=32)
 
 
 class VerifyConfig(_Section, frozen=True):

@@ -1,11 +1,15 @@
-"""Where networks run."""
+"""Where networks run, how exactly, and which of them stay loaded."""
 
 import functools
+from typing import Literal
 
 import torch
 
 from reconflow.nets.residence import Residence
 
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MOST_ON_A_GPU = 2
 
 
@@ -14,7 +18,13 @@ def torch_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context in which matrix products run at a precision; ``auto`` is bfloat16 on a GPU, else float32."""
+    wanted = ("bf16" if device.type == "cuda" else "fp32") if precision == "auto" else precision
+    return torch.autocast(device.type, dtype=_DTYPES.get(wanted, torch.bfloat16), enabled=wanted in _DTYPES)
+
+
 @functools.cache
 def models() -> Residence:
-    """Return this process's loaded models: on a GPU an extractor and a matcher, on the CPU all that were used."""
-    return Residence(_MOST_ON_A_GPU if torch.cuda.is_available() else None)
+    """Return what keeps this process's networks: all of them on a CPU, the two used last on a GPU."""
+    return Residence(most=_MOST_ON_A_GPU if torch.cuda.is_available() else None)

@@ -1,11 +1,15 @@
-"""What an extractor and a matcher must offer; every implementation passes the contract tests in ``tests/nets``."""
+"""What networks and their stand-ins must offer; every implementation passes the contract tests in ``tests/nets``."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from reconflow.config import ExtractConfig, MatchConfig
 from reconflow.core.arrays import Array
+from reconflow.core.encodings import Encoding
 from reconflow.core.features import Features
 from reconflow.core.matches import Matches
+from reconflow.core.pairs import Pair
 
 
 class Extractor(Protocol):
@@ -52,4 +56,75 @@ class Matcher(Protocol):
 
     def match(self, a: Features, b: Features, *, config: MatchConfig) -> Matches:
         """Return one-to-one putative matches between ``a`` and ``b``, in the order of ``a``'s keypoints."""
+        ...
+
+
+class ImageEncoder(Protocol):
+    """Turns a photo into what a tile matcher needs of it; picklable, and safe to use from several threads."""
+
+    @property
+    def name(self) -> str:
+        """The registry's name, such as ``mast3r``."""
+        ...
+
+    @property
+    def made_with(self) -> str:
+        """What besides the photo decides the output, as in :class:`Extractor`."""
+        ...
+
+    def encode(self, images: Sequence[Array]) -> list[Encoding]:
+        """Return the encodings of (H, W, 3) uint8 RGB rasters of any sizes."""
+        ...
+
+
+@dataclass(frozen=True)
+class View:
+    """A photo of a tile."""
+
+    features: Features
+    encoding: Encoding | None = None
+    """From the encoder that the matcher names; None where it names none."""
+
+
+class TileMatcher(Protocol):
+    """Finds putative matches of many pairs together; picklable, and safe to use from several threads."""
+
+    @property
+    def name(self) -> str:
+        """The registry's name, such as ``mast3r_hybrid``."""
+        ...
+
+    @property
+    def made_with(self) -> str:
+        """What besides options decides the output, as in :class:`Extractor`."""
+        ...
+
+    @property
+    def acceptance_inliers(self) -> int:
+        """Fewest verified inliers that count as evidence, as in :class:`Matcher`."""
+        ...
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder whose encodings the views must have; empty where none is needed."""
+        ...
+
+    def match_tile(
+        self, views: Sequence[View], pairs: Sequence[Pair], *, config: MatchConfig
+    ) -> Iterator[tuple[int, Matches]]:
+        """Yield each pair's place in ``pairs`` with its one-to-one matches, in whatever order they are made.
+
+        Matches of keypoints come first, in the order of the first photo's keypoints.
+        """
+        ...
+
+
+class GlobalDescriptor(Protocol):
+    """Describes whole photos of one set by vectors that can be compared; picklable."""
+
+    def describe(self, local: Array) -> Array:
+        """Return the (D,) float32 unit vector of a photo from its (N, C) local descriptors or tokens.
+
+        Zeros where it has none. The larger the dot product of two vectors, the more alike two photos look.
+        """
         ...

@@ -6,7 +6,6 @@ and the MIT-licensed ``superpoint_v6``, which normalises after each activation. 
 differently, each as it was trained.
 """
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.errors import WeightsError
 from reconflow.nets.checkpoint import load_tensors
-from reconflow.nets.devices import torch_device
+from reconflow.nets.devices import models, torch_device
 from reconflow.nets.raster import colors_at, grey_of, reduced
 
 _CELL = 8
@@ -144,7 +143,11 @@ class SuperPoint:
         """Return the keypoints of ``image`` in its own pixels; parts without any contrast have none."""
         height, width = image.shape[:2]
         grey = reduced(grey_of(image), config.long_edge_px)
-        network = _network(self.weights, torch_device())
+        device = torch_device()
+        network = models().get(
+            (self.name, self.made_with, device.type),
+            lambda: SuperPointNetwork(load_tensors(self.weights), device=device),
+        )
         with torch.inference_mode():
             pixels = torch.from_numpy(grey.astype(np.float32) / 255)
             found = network(pixels, threshold=self.threshold, at_most=config.max_keypoints)
@@ -226,8 +229,3 @@ def _check(state: Mapping[str, Tensor], wanted: set[str]) -> None:
         raise WeightsError(f"the SuperPoint weights lack the tensor {name}: the file is damaged or of another model")
     for name in sorted(set(state) - wanted):
         raise WeightsError(f"the SuperPoint weights hold an unknown tensor {name}: the file is of another model")
-
-
-@functools.cache
-def _network(weights: Path, device: torch.device) -> SuperPointNetwork:
-    return SuperPointNetwork(load_tensors(weights), device=device)

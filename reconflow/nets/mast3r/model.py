@@ -93,9 +93,11 @@ class DescriptorHead(nn.Module):
 
     def forward(self, encoded: Tensor, decoded: Tensor, grid: Grid) -> DenseView:
         """Map (B, T, ·) encoder and decoder tokens to what they say of (16 rows, 16 columns) pixels."""
-        channels = self.head_local_features(torch.cat([encoded, decoded], dim=-1))
+        # In float32 whatever the blocks are in: descriptors of different pixels differ in the third digit.
+        with torch.autocast(encoded.device.type, enabled=False):
+            channels = self.head_local_features(torch.cat([encoded.float(), decoded.float()], dim=-1))
         dense = functional.pixel_shuffle(channels.transpose(1, 2).unflatten(2, grid), PATCH)
-        descriptors, confidence = dense.permute(0, 2, 3, 1).float().split([dense.shape[1] - 1, 1], dim=-1)
+        descriptors, confidence = dense.permute(0, 2, 3, 1).split([dense.shape[1] - 1, 1], dim=-1)
         return DenseView(functional.normalize(descriptors, dim=-1), confidence[..., 0].exp())
 
 

@@ -67,6 +67,20 @@ def small_state() -> dict:
 
 
 @pytest.fixture(scope="session")
+def twin_weights(small_state, tmp_path_factory) -> Path:
+    """A checkpoint whose two decoders are the same, so that a photo matches itself."""
+    twins = {"dec_blocks2.": "dec_blocks.", "downstream_head2.": "downstream_head1."}
+    state = dict(small_state)
+    for name in state:
+        for second, first in twins.items():
+            if name.startswith(second):
+                state[name] = state[name.replace(second, first)]
+    path = tmp_path_factory.mktemp("mast3r") / "twins.pth"
+    torch.save({"model": state}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def small_weights(small_state, tmp_path_factory) -> Path:
     """A checkpoint file as its authors would write it."""
     from argparse import Namespace

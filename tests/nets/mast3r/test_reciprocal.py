@@ -13,7 +13,7 @@ def descriptors(*shape, seed=0):
 
 @pytest.mark.parametrize("max_bytes", [1, 3_000, 2**30])
 def test_the_nearest_is_that_of_all_products_whatever_the_blocks(max_bytes):
-    queries, targets = descriptors(2, 1500, 8), descriptors(2, 700, 8, seed=1)
+    queries, targets = descriptors(2, 1100, 8), descriptors(2, 70, 8, seed=1)
     expected = (queries @ targets.transpose(1, 2)).argmax(dim=-1)
     assert torch.equal(nearest_by_dot(queries, targets, max_bytes=max_bytes), expected)
 
