@@ -40,6 +40,15 @@ def _xfeat() -> Extractor:
     return XFeatExtractor()
 
 
+def _superpoint(name: str) -> Callable[[], Extractor]:
+    def make() -> Extractor:
+        from reconflow.nets.superpoint import SuperPoint
+
+        return SuperPoint(name)
+
+    return make
+
+
 def _adalam(_: str, level: int) -> Matcher:
     from reconflow.nets.adalam import AdalamMatcher
 
@@ -91,14 +100,17 @@ class MatcherEntry:
 
 
 _ALIKED = ("aliked-t16", "aliked-n16", "aliked-n16rot", "aliked-n32")
+_SUPERPOINT = ("superpoint", "superpoint-open")
 _LIGHTGLUE_WEIGHTS: Mapping[str, str] = {
     **dict.fromkeys(_ALIKED[1:], "lightglue-aliked"),
+    "superpoint": "lightglue-superpoint",
     "xfeat": "lighterglue-xfeat",
 }
 
 EXTRACTORS: Mapping[str, ExtractorEntry] = {
     "sift": ExtractorEntry(_sift),
     **{name: ExtractorEntry(_aliked(name), (name,), learned=True) for name in _ALIKED},
+    **{name: ExtractorEntry(_superpoint(name), (name,), learned=True) for name in _SUPERPOINT},
     "xfeat": ExtractorEntry(_xfeat, ("xfeat",), learned=True),
 }
 """Name → how the extractor is made."""
@@ -118,12 +130,14 @@ ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {
     **{(name, "mnn"): 40 for name in _ALIKED},
     **{(name, "adalam"): 20 for name in _ALIKED},
     **{(name, "lightglue"): 30 for name in _ALIKED[1:]},
+    **{(name, "mnn"): 40 for name in _SUPERPOINT},
+    ("superpoint", "lightglue"): 30,
     ("xfeat", "mnn"): 40,
     ("xfeat", "lighterglue"): 20,
 }
 """Which matchers go with which extractor, and the level of evidence of both together: above the most inliers any of
-400 pairs of unrelated photos reached in ``benchmarks/quality/pairs.py``. LightGlue's were not measured, for want of
-weights."""
+400 pairs of unrelated photos reached in ``benchmarks/quality/pairs.py``. LightGlue's and SuperPoint's were not measured,
+for want of weights."""
 
 
 class Combination(msgspec.Struct, frozen=True, kw_only=True):

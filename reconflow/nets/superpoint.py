@@ -8,6 +8,7 @@ differently, each as it was trained.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from reconflow.errors import WeightsError
 from reconflow.nets.checkpoint import load_tensors
 from reconflow.nets.devices import models, torch_device
 from reconflow.nets.raster import colors_at, grey_of, reduced
+from reconflow.nets.weights import obtain_weights, sha256_of, weights_named
 
 _CELL = 8
 _RADIUS = 4
@@ -125,28 +127,35 @@ class SuperPoint:
 
     Parameters
     ----------
-    weights : Path
-        A file in either of the two layouts.
-    made_with : str
-        Names the file by its hash.
+    name : str
+        ``superpoint`` for Magic Leap's weights, ``superpoint-open`` for the MIT-licensed ones.
+    file : Path, optional
+        A file of weights to use instead, in either layout.
     threshold : float
         Least probability of a keypoint.
 
     """
 
-    weights: Path
-    made_with: str
-    threshold: float = _THRESHOLD
     name: str = "superpoint"
+    file: Path | None = None
+    threshold: float = _THRESHOLD
+
+    @property
+    def made_with(self) -> str:
+        """Revision, library, and the weights by their hash."""
+        return f"superpoint 1, torch {version('torch')}, weights {sha256_of(self._path())[:16]}"
+
+    def _path(self) -> Path:
+        return self.file or obtain_weights(weights_named(self.name))
 
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
         """Return the keypoints of ``image`` in its own pixels; parts without any contrast have none."""
         height, width = image.shape[:2]
         grey = reduced(grey_of(image), config.long_edge_px)
         device = torch_device()
+        path = self._path()
         network = models().get(
-            (self.name, self.made_with, device.type),
-            lambda: SuperPointNetwork(load_tensors(self.weights), device=device),
+            (self.name, path, device.type), lambda: SuperPointNetwork(load_tensors(path), device=device)
         )
         with torch.inference_mode():
             pixels = torch.from_numpy(grey.astype(np.float32) / 255)

@@ -148,4 +148,4 @@ class TestSuperPoint(ExtractorContract):
     def extractor(self, superpoint_weights) -> Extractor:
         from reconflow.nets.superpoint import SuperPoint
 
-        return SuperPoint(superpoint_weights, made_with="seeded")
+        return SuperPoint(file=superpoint_weights)

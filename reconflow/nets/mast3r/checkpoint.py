@@ -1,5 +1,6 @@
 """The official checkpoint → a network, every tensor of it accounted for."""
 
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import torch
 
 from reconflow.errors import WeightsError
 from reconflow.nets.checkpoint import Tensors, fill_module, load_tensors
+from reconflow.nets.devices import models
 from reconflow.nets.mast3r.model import Mast3r, Sizes
+from reconflow.nets.weights import obtain_weights, sha256_of, weights_named
 
 _HEADS = ("downstream_head1", "downstream_head2")
 _BOTH = ("weight", "bias")
@@ -31,6 +34,29 @@ POINT_HEAD_NAMES = _point_head_names()
 
 SKIPPED = ("mask_token", *(f"{head}.dpt.{name}" for head, name in product(_HEADS, POINT_HEAD_NAMES)))
 """What matching has no use for: the token that hid patches in training, and the point heads."""
+
+
+def checkpoint_path(file: Path | None) -> Path:
+    """Return ``file``, or else the official checkpoint on this machine.
+
+    Raises
+    ------
+    WeightsError
+        Which file is missing, where to get it and where to put it.
+
+    """
+    return file or obtain_weights(weights_named("mast3r"))
+
+
+def made_with(file: Path | None) -> str:
+    """Name the revision of this package, the library and the checkpoint, for keys."""
+    return f"mast3r 1, torch {version('torch')}, weights {sha256_of(checkpoint_path(file))[:16]}"
+
+
+def shared_mast3r(file: Path | None, device: torch.device) -> Mast3r:
+    """Return this process's network, which encoder and matcher share."""
+    path = checkpoint_path(file)
+    return models().get(("mast3r", path, device.type), lambda: load_mast3r(path, device=device))
 
 
 def load_mast3r(path: Path, *, device: torch.device) -> Mast3r:

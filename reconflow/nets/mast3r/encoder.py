@@ -11,10 +11,10 @@ import torch
 from reconflow.core.arrays import Array
 from reconflow.core.encodings import Encoding, Frame
 from reconflow.nets.batches import BatchRunner, grouped
-from reconflow.nets.devices import Precision, autocast, models, torch_device
-from reconflow.nets.mast3r.checkpoint import load_mast3r
+from reconflow.nets.devices import Precision, autocast, torch_device
+from reconflow.nets.mast3r.checkpoint import made_with, shared_mast3r
 from reconflow.nets.mast3r.frames import LONG_EDGE_PX, frame_of, framed
-from reconflow.nets.mast3r.model import PATCH, Mast3r
+from reconflow.nets.mast3r.model import PATCH
 from reconflow.nets.threads import opencv_on_one_thread
 
 _COLOR_PX = 4
@@ -27,10 +27,8 @@ class Mast3rEncoder:
 
     Parameters
     ----------
-    weights : Path
-        The official checkpoint.
-    made_with : str
-        Names the file by its hash.
+    file : Path, optional
+        A checkpoint to use instead of the official one.
     precision : str
         Of matrix products.
     long_edge_px : int
@@ -40,12 +38,16 @@ class Mast3rEncoder:
 
     """
 
-    weights: Path
-    made_with: str
+    file: Path | None = None
     precision: Precision = "auto"
     long_edge_px: int = LONG_EDGE_PX
     batch: int = 16
     name: str = "mast3r"
+
+    @property
+    def made_with(self) -> str:
+        """Revision, library, the checkpoint by its hash, and what decides the tokens."""
+        return f"{made_with(self.file)}, {self.precision}, {self.long_edge_px} px"
 
     def encode(self, images: Sequence[Array]) -> list[Encoding]:
         """Return the encodings of (H, W, 3) uint8 RGB photos, which may differ in size."""
@@ -61,16 +63,11 @@ class Mast3rEncoder:
 
     def _tokens(self, rasters: Sequence[Array]) -> list[Array]:
         device = torch_device()
-        network = shared_network(self.weights, self.made_with, device)
+        network = shared_mast3r(self.file, device)
         with torch.inference_mode(), autocast(device, self.precision):
             pixels = torch.from_numpy(np.stack(rasters)).to(device).permute(0, 3, 1, 2)
             tokens = network.encode(pixels.float() / 127.5 - 1)
             return list(tokens.to(torch.float16).cpu().numpy())
-
-
-def shared_network(weights: Path, made_with: str, device: torch.device) -> Mast3r:
-    """Return this process's network, which encoder and matcher share."""
-    return models().get(("mast3r", made_with, device.type), lambda: load_mast3r(weights, device=device))
 
 
 def _encoding(tokens: Array, raster: Array, frame: Frame) -> Encoding:

@@ -19,7 +19,7 @@ from reconflow.core.matches import Matches, Points
 from reconflow.core.pairs import Pair
 from reconflow.nets.batches import BatchRunner, grouped
 from reconflow.nets.devices import autocast, torch_device
-from reconflow.nets.mast3r.encoder import shared_network
+from reconflow.nets.mast3r.checkpoint import made_with, shared_mast3r
 from reconflow.nets.mast3r.lookup import by_agreement, look_up
 from reconflow.nets.mast3r.model import DenseView, Grid, Mast3r
 from reconflow.nets.mast3r.reciprocal import reciprocal_matches
@@ -50,12 +50,10 @@ class Mast3rMatcher:
 
     Parameters
     ----------
-    weights : Path
-        The official checkpoint.
-    made_with : str
-        Names the file by its hash.
     acceptance_inliers : int
         Fewest inliers that count as evidence.
+    file : Path, optional
+        A checkpoint to use instead of the official one.
     hybrid : bool
         Match keypoints too.
     batch : int
@@ -63,9 +61,8 @@ class Mast3rMatcher:
 
     """
 
-    weights: Path
-    made_with: str
     acceptance_inliers: int
+    file: Path | None = None
     hybrid: bool = True
     batch: int = 8
     encoder: str = "mast3r"
@@ -74,6 +71,11 @@ class Mast3rMatcher:
     def name(self) -> str:
         """The registry's name."""
         return "mast3r_hybrid" if self.hybrid else "mast3r"
+
+    @property
+    def made_with(self) -> str:
+        """Revision, library, and the checkpoint by its hash."""
+        return f"{self.name} of {made_with(self.file)}"
 
     def match_tile(
         self, views: Sequence[View], pairs: Sequence[Pair], *, config: MatchConfig
@@ -92,7 +94,7 @@ class Mast3rMatcher:
             index: torch.from_numpy(np.array(encodings[index].tokens)).to(device).float()
             for index in sorted({index for pair in pairs for index in pair})
         }
-        network = shared_network(self.weights, self.made_with, device)
+        network = shared_mast3r(self.file, device)
         runner = BatchRunner(self.batch)
 
         def matched(batch: Sequence[Pair]) -> list[Matches]:

@@ -47,7 +47,7 @@ class EncoderContract:
 class TestMast3r(EncoderContract):
     @pytest.fixture
     def encoder(self, small_weights):
-        return Mast3rEncoder(small_weights, made_with="small", long_edge_px=64)
+        return Mast3rEncoder(file=small_weights, long_edge_px=64)
 
     def test_photos_of_one_grid_are_encoded_together(self, encoder, texture, other_texture, monkeypatch):
         sizes = []

@@ -101,7 +101,7 @@ def photos(texture, other_texture):
 
 @pytest.fixture(scope="module")
 def views(photos, twin_weights, make_features):
-    encodings = Mast3rEncoder(twin_weights, made_with="twins", long_edge_px=64).encode(photos)
+    encodings = Mast3rEncoder(file=twin_weights, long_edge_px=64).encode(photos)
     made = []
     for seed, (photo, encoding) in enumerate(zip(photos, encodings, strict=True)):
         height, width = photo.shape[:2]
@@ -114,7 +114,7 @@ def views(photos, twin_weights, make_features):
 class TestHybrid(TileMatcherContract):
     @pytest.fixture
     def matcher(self, twin_weights):
-        return Mast3rMatcher(twin_weights, made_with="twins", acceptance_inliers=30)
+        return Mast3rMatcher(file=twin_weights, acceptance_inliers=30)
 
     def test_keypoints_and_points_of_a_photo_match_its_copy_at_their_places(self, matcher, views):
         matches = matched(matcher, views, [(0, 3)])[0]
@@ -154,21 +154,21 @@ class TestHybrid(TileMatcherContract):
 class TestPlain(TileMatcherContract):
     @pytest.fixture
     def matcher(self, twin_weights):
-        return Mast3rMatcher(twin_weights, made_with="twins", acceptance_inliers=30, hybrid=False)
+        return Mast3rMatcher(file=twin_weights, acceptance_inliers=30, hybrid=False)
 
     def test_it_matches_points_only(self, matcher, views):
         for (i, j), matches in zip(self.PAIRS, self.in_order(matcher, views), strict=True):
             assert (matches.indices >= (len(views[i].features), len(views[j].features))).all()
 
     def test_both_go_by_their_registered_names(self, matcher, twin_weights):
-        hybrid = Mast3rMatcher(twin_weights, made_with="twins", acceptance_inliers=30)
+        hybrid = Mast3rMatcher(file=twin_weights, acceptance_inliers=30)
         assert [matcher.name, hybrid.name] == ["mast3r", "mast3r_hybrid"]
 
 
 def test_either_order_of_a_pair_gives_the_same_matches(twin_weights, small_weights, views, photos):
-    encodings = Mast3rEncoder(small_weights, made_with="small", long_edge_px=64).encode(photos[:2])
+    encodings = Mast3rEncoder(file=small_weights, long_edge_px=64).encode(photos[:2])
     pair = [View(view.features, encoding) for view, encoding in zip(views, encodings, strict=False)]
-    matcher = Mast3rMatcher(small_weights, made_with="small", acceptance_inliers=30)
+    matcher = Mast3rMatcher(file=small_weights, acceptance_inliers=30)
     forth, back = (matched(matcher, own, [(0, 1)])[0] for own in (pair, pair[::-1]))
     ours = {
         tuple(itertools.chain(a, b))
