@@ -1,5 +1,6 @@
 import json
 import logging
+import time
 
 import pytest
 
@@ -27,9 +28,17 @@ def lines():
     logging.root.removeHandler(handler)
 
 
+def heard(lines, count):
+    """The lines, once there are so many: an answer may be read before its line is written."""
+    deadline = time.monotonic() + 10
+    while len(lines) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return lines
+
+
 def test_every_request_leaves_one_line_with_its_route_and_not_its_address(web, lines):
     web.anna.get("/jobs/some-id", params={"link": "hush"}, headers={"X-Request-ID": "trace-7"})
-    [line] = lines
+    [line] = heard(lines, 1)
     assert (line["logger"], line["method"], line["route"]) == ("reconflow.access", "GET", "/jobs/{job_id}")
     assert (line["status"], line["request_id"]) == (404, "trace-7")
     assert 0 < line["ms"] < 60_000
@@ -44,7 +53,7 @@ def test_every_request_leaves_one_line_with_its_route_and_not_its_address(web, l
 def test_answers_that_no_route_made_have_an_id_and_a_line_too(web, lines, method, path, status):
     answer = web.anybody.request(method, path)
     assert answer.status_code == status
-    assert [(line["method"], line["status"], line["request_id"]) for line in lines] == [
+    assert [(line["method"], line["status"], line["request_id"]) for line in heard(lines, 1)] == [
         (method, status, answer.headers["x-request-id"])
     ]
 
@@ -63,5 +72,5 @@ def test_what_goes_wrong_inside_is_logged_under_the_id_the_client_is_told(web, l
     monkeypatch.setattr(web.service, "options_schema", broken)
     answer = web.anna.get("/options")
     assert (answer.status_code, "broken" in answer.text) == (500, False)
-    mine = [line for line in lines if line["request_id"] == answer.headers["x-request-id"]]
+    mine = [line for line in heard(lines, 2) if line["request_id"] == answer.headers["x-request-id"]]
     assert ["broken inside" in line.get("exception", "") for line in mine] == [True, False]
