@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from reconflow.cli.encryption import security_of
 from reconflow.cli.run import add_cluster_options, stop_on_signals
 from reconflow.errors import DependencyError, InputError
 
@@ -94,7 +95,10 @@ def _run(arguments: argparse.Namespace, trials: Any, sets: Any, console: Console
     def tell(result: Result) -> None:
         console.print(f"{result.set}  {100 * result.score:5.1f}  {result.trial}", markup=False, highlight=False)
 
-    with stop_on_signals() as stopped, open_client(arguments.scheduler, workers=arguments.workers) as client:
+    with (
+        stop_on_signals() as stopped,
+        open_client(arguments.scheduler, workers=arguments.workers, security=security_of(arguments)) as client,
+    ):
 
         def reconstruct(labelled: "LabelledSet", folder: Path, config: "PipelineConfig") -> Path:
             done = run(

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from reconflow.cli.encryption import add_tls_options, security_of
 from reconflow.config import PRESETS, PipelineConfig, load_config
 from reconflow.errors import InputError
 
@@ -62,6 +63,7 @@ def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where work runs."""
     parser.add_argument("--scheduler", metavar="ADDRESS", help="an existing Dask scheduler, such as tcp://head:8786")
     parser.add_argument("--workers", type=int, metavar="N", help="local worker processes (default: one per core)")
+    add_tls_options(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -95,7 +97,11 @@ def run_with_bars(
     if arguments.workers is not None and arguments.workers < 1:
         raise InputError(f"--workers must be at least 1, got {arguments.workers}")
     console = Console()
-    with stop_on_signals() as stopped, open_client(arguments.scheduler, workers=arguments.workers) as client:
+    security = security_of(arguments)
+    with (
+        stop_on_signals() as stopped,
+        open_client(arguments.scheduler, workers=arguments.workers, security=security) as client,
+    ):
         console.print(f"[dim]Dask dashboard: {client.dashboard_link}[/]", highlight=False)
         with ProgressBars(console) as bars:
             result = run(

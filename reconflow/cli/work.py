@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from reconflow.cli.encryption import add_tls_options, security_of
 from reconflow.errors import InputError
 
 
@@ -24,6 +25,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--gpus", type=int, metavar="N", default=None, help="GPUs for learned models (default: all there are)"
     )
     parser.add_argument("--mapper", action="store_true", help="map scenes here too; at least one machine has to")
+    add_tls_options(parser)
     parser.set_defaults(command=execute)
     return parser
 
@@ -38,8 +40,11 @@ def execute(arguments: argparse.Namespace) -> int:
     gpus = arguments.gpus if arguments.gpus is not None else visible_gpus()
     if workers < 0 or gpus < 0 or not (workers or gpus or arguments.mapper):
         raise InputError("there must be something to lend: --workers, --gpus or --mapper")
+    security = security_of(arguments)
     mapper_threads = available_cores() if arguments.mapper else 0
     lent = [f"{workers} workers"] * bool(workers) + [f"{gpus} GPUs"] * bool(gpus) + ["a mapper"] * arguments.mapper
     Console().print(f"{', '.join(lent)} for {arguments.address}; Ctrl-C ends them")
-    asyncio.run(serve_workers(arguments.address, workers=workers, gpus=gpus, mapper_threads=mapper_threads))
+    asyncio.run(
+        serve_workers(arguments.address, workers=workers, gpus=gpus, mapper_threads=mapper_threads, security=security)
+    )
     return 0

@@ -25,7 +25,8 @@ from reconflow.jobs.removal import keep_house
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ErrorCode, error_code, hint
 from reconflow.jobs.webhook import send_due_webhooks
-from reconflow.pipeline.cluster import device_name, open_client, tls
+from reconflow.pipeline.certificates import tls
+from reconflow.pipeline.cluster import device_name, open_client
 from reconflow.pipeline.events import Event, StageStarted
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.run import run
@@ -112,7 +113,12 @@ class Runner:
             security = tls(
                 ca=settings.scheduler_tls_ca, cert=settings.scheduler_tls_cert, key=settings.scheduler_tls_key
             )
-        return open_client(settings.scheduler or None, workers=settings.workers or None, security=security)
+        return open_client(
+            settings.scheduler or None,
+            workers=settings.workers or None,
+            dashboard=f"127.0.0.1:{settings.dashboard_port}",
+            security=security,
+        )
 
     def _tell(self, *, device: str, dashboard_url: str) -> None:
         state = RunnerState(runner=self._name, device=device, dashboard_url=dashboard_url, seen_at=time.time())

@@ -26,6 +26,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     scheduler_tls_ca: Annotated[str, Meta(description="CA certificate for a remote scheduler")] = ""
     scheduler_tls_cert: Annotated[str, Meta(description="our certificate for a remote scheduler")] = ""
     scheduler_tls_key: Annotated[str, Meta(description="our key for a remote scheduler")] = ""
+    dashboard_port: Annotated[
+        int, Meta(description="port of the local cluster's dashboard and metrics; a free one where it is taken", ge=0)
+    ] = 8787
     max_concurrent_jobs: Annotated[int, Meta(description="jobs that run at once", ge=1)] = 1
     job_timeout_s: Annotated[float, Meta(description="a job that runs longer fails", ge=1)] = 86_400
     lease_s: Annotated[
@@ -73,6 +76,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.jwt_secret and len(self.jwt_secret.encode()) < _SHORTEST_SECRET:
             raise ValueError(f"must be at least {_SHORTEST_SECRET} bytes long - at `$.jwt_secret`")
+        certificates = (self.scheduler_tls_ca, self.scheduler_tls_cert, self.scheduler_tls_key)
+        if any(certificates) and not all(certificates):
+            raise ValueError("needs CA, CERT and KEY, or none of them - at `$.scheduler_tls_ca`")
 
     @property
     def ledger_url(self) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 import os
+import socket
 import time
 import uuid
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from distributed.deploy.spec import SpecCluster
 from distributed.security import Security
 
 from reconflow.errors import ClusterError
+from reconflow.pipeline.certificates import unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +98,7 @@ def open_client(
         Cores that mapping may use; all by default.
     dashboard : str, optional
         Address of the dashboard of a local cluster; loopback and a free port by default, ``None`` for no dashboard.
+        Where its port is taken, a free one is used.
     memory_limit : str or float
         Of each worker process, as Dask takes it.
     security : Security, optional
@@ -117,7 +120,7 @@ def open_client(
     options: dict[str, Any] = {
         "threads_per_worker": 1,
         "memory_limit": memory_limit,
-        "dashboard_address": dashboard,
+        "dashboard_address": _free(dashboard),
         "silence_logs": logging.CRITICAL,
     }
     cpu_workers = max(1, cores - gpu_count) if workers is None else workers
@@ -230,11 +233,6 @@ def _device() -> str:
     return f"{pynvml.nvmlDeviceGetName(handle)} ({gigabytes:.1f} GB)"
 
 
-def tls(*, ca: str, cert: str, key: str) -> Security:
-    """Return the certificates for a scheduler at a ``tls://`` address, as :func:`open_client` takes them."""
-    return Security(tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key, require_encryption=True)
-
-
 def visible_gpus() -> int:
     """Return how many GPUs dask-cuda can use here; 0 where it is not installed or finds no driver."""
     try:
@@ -248,11 +246,24 @@ def visible_gpus() -> int:
         return 0
 
 
+def _free(dashboard: str | None) -> str | None:
+    """Return the address, or one with a free port where that is taken."""
+    host, _, port = (dashboard or "").rpartition(":")
+    if not port.isdigit() or port == "0":
+        return dashboard
+    try:
+        socket.create_server((host, int(port))).close()
+    except OSError as error:
+        logger.info("the dashboard takes a free port: %s is not to be had (%s)", dashboard, error.strerror)
+        return f"{host}:0"
+    return dashboard
+
+
 def _connect(address: str, security: Security | None, timeout_s: float) -> Client:
     try:
         return Client(address, security=security, timeout=timeout_s)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ClusterError(f"the scheduler at {address} cannot be reached: is it running?") from error
+    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:  # the last two: TLS where none is
+        raise unreachable(address, security, error) from error
 
 
 def _cpu_worker(cluster: SpecCluster, memory_limit: str | float) -> dict[str, Any]:
@@ -260,7 +271,9 @@ def _cpu_worker(cluster: SpecCluster, memory_limit: str | float) -> dict[str, An
     return {"cls": Nanny, "options": options}
 
 
-async def serve_workers(address: str, *, workers: int, gpus: int = 0, mapper_threads: int = 0) -> None:
+async def serve_workers(
+    address: str, *, workers: int, gpus: int = 0, mapper_threads: int = 0, security: Security | None = None
+) -> None:
     """Join workers to a scheduler and return when it goes away.
 
     ``workers`` processes take work for cores, one process for each of the first ``gpus`` GPUs takes that of learned
@@ -272,15 +285,20 @@ async def serve_workers(address: str, *, workers: int, gpus: int = 0, mapper_thr
         If the scheduler does not answer.
 
     """
-    common: dict[str, Any] = {"nthreads": 1, "resources": {COMPUTE: 1}, "memory_limit": "auto"}
+    common: dict[str, Any] = {"nthreads": 1, "resources": {COMPUTE: 1}, "memory_limit": "auto", "security": security}
     nannies = [Nanny(address, **common) for _ in range(workers)]
     for number in range(gpus):
         own: dict[str, Any] = {"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": str(number)}}
         nannies.append(Nanny(address, name=f"gpu-{number}-{uuid.uuid4().hex[:8]}", **(common | own)))
     if mapper_threads:
-        nannies.append(Nanny(address, nthreads=mapper_threads, resources={MAPPER: mapper_threads}, memory_limit="0"))
+        mapper: dict[str, Any] = {
+            "nthreads": mapper_threads,
+            "resources": {MAPPER: mapper_threads},
+            "memory_limit": "0",
+        }
+        nannies.append(Nanny(address, **(common | mapper)))
     try:
         await asyncio.wait_for(asyncio.gather(*nannies), timeout=60)
-    except (OSError, TimeoutError, RuntimeError) as error:  # a nanny wraps whatever kept it from starting
-        raise ClusterError(f"the scheduler at {address} cannot be reached: is it running?") from error
+    except (OSError, TimeoutError, RuntimeError, TypeError) as error:  # a nanny wraps whatever kept it from starting
+        raise unreachable(address, security, error) from error
     await asyncio.gather(*(nanny.finished() for nanny in nannies))

@@ -1,6 +1,8 @@
 import os
+import socket
 import time
 
+import httpx
 import pytest
 from distributed import Client, LocalCluster
 from hypothesis import given
@@ -73,3 +75,14 @@ def test_waiting_for_workers_ends_with_what_is_missing():
         pytest.raises(ClusterError, match="no worker has joined"),
     ):
         placement(client, timeout_s=1)
+
+
+def test_the_dashboard_tells_metrics_at_the_port_that_is_asked_for_or_at_a_free_one(caplog):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with caplog.at_level("INFO", "reconflow"), open_client(workers=1, gpus=0, dashboard=address) as client:
+            assert f"//{address}/" not in client.dashboard_link
+    assert f"{address} is not to be had" in caplog.text
+    with open_client(workers=1, gpus=0, dashboard=address) as client:
+        assert f"//{address}/" in client.dashboard_link
+        assert "dask_scheduler_workers" in httpx.get(f"http://{address}/metrics", follow_redirects=True).text
