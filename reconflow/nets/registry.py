@@ -136,8 +136,8 @@ ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {
     ("xfeat", "lighterglue"): 20,
 }
 """Which matchers go with which extractor, and the level of evidence of both together: above the most inliers any of
-400 pairs of unrelated photos reached in ``benchmarks/quality/pairs.py``. LightGlue's and SuperPoint's were not measured,
-for want of weights."""
+400 pairs of unrelated photos reached in ``benchmarks/quality/pairs.py``. LightGlue's and SuperPoint's were not
+measured, for want of weights."""
 
 
 class Combination(msgspec.Struct, frozen=True, kw_only=True):

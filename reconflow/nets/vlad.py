@@ -7,6 +7,7 @@ together.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import faiss
 import numpy as np
@@ -14,6 +15,23 @@ import numpy as np
 from reconflow.core.arrays import Array
 
 _ITERATIONS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Vlad:
+    """VLAD as a global descriptor, its vocabulary trained on a sample of the set's own descriptors."""
+
+    vocabulary: Array
+    """(words, D) float32."""
+
+    @classmethod
+    def trained(cls, sample: Array, *, words: int, seed: int) -> "Vlad":
+        """Return the descriptor for sets like the (N, D) ``sample``."""
+        return cls(train_vocabulary(sample, words=words, seed=seed))
+
+    def describe(self, local: Array) -> Array:
+        """Return the (words × D,) float32 unit vector of a photo's (N, D) descriptors; zeros where it has none."""
+        return vlad(local, vocabulary=self.vocabulary)
 
 
 def train_vocabulary(descriptors: Array, *, words: int, seed: int) -> Array:
