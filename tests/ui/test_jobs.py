@@ -92,7 +92,7 @@ def test_jobs_are_found_by_name_and_state(signed_in, finished):
 def test_results_are_downloaded_by_the_browser_itself(signed_in, finished, context, tmp_path):
     page = signed_in
     page.goto(f"/#/jobs/{finished}/downloads")
-    names = ["All point clouds", "Table", "COLMAP models", "transforms.json of Model 1", "Model 1, all points"]
+    names = ["All point clouds", "Table", "COLMAP models", "transforms.json of Scene 1", "Scene 1, all points"]
     got = {}
     for name in names:
         with page.expect_download() as download:
@@ -101,8 +101,8 @@ def test_results_are_downloaded_by_the_browser_itself(signed_in, finished, conte
     assert all(name.endswith(".ply") for name in zipfile.ZipFile(got["All point clouds"]).namelist())
     assert got["Table"].read_text().startswith("dataset,scene,image,rotation_matrix,translation_vector")
     assert any("cameras" in name for name in zipfile.ZipFile(got["COLMAP models"]).namelist())
-    assert '"frames"' in got["transforms.json of Model 1"].read_text()
-    assert got["Model 1, all points"].read_bytes().startswith(b"ply")
+    assert '"frames"' in got["transforms.json of Scene 1"].read_text()
+    assert got["Scene 1, all points"].read_bytes().startswith(b"ply")
     with context.expect_page() as opened:
         page.get_by_role("link", name="Report").click()
     opened.value.get_by_text("photos").first.wait_for()

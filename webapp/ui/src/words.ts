@@ -23,6 +23,21 @@ const STEPS: Record<string, [title: string, unit: string]> = {
   report: ["Writing the report", "parts"],
 };
 
+/** What a person can do about a failure; the service's own hints speak to people who write programs. */
+const ADVICE: Record<string, string> = {
+  no_images: "Send JPEG, PNG, TIFF, BMP or WebP photos.",
+  too_few_images: "Send at least three readable photos; twenty or more that overlap work well.",
+  no_matches: "Photos must show the same place and overlap by half. Take more of them, closer together, and try again.",
+  no_model: "Walk around while you take photos instead of turning on the spot, or try again with the quality “Best”.",
+  bad_options: "A setting is out of range: begin a new job with the usual settings.",
+  out_of_memory: "There was not enough memory. Try again with the quality “Fast”, or with fewer photos.",
+  worker_lost: "Try again: it goes on from where it was.",
+  timeout: "Try again: it goes on from where it was. The quality “Fast” takes less time.",
+  disk_full: "The service's disk is full: delete old jobs, then try again.",
+  cancelled: "Try again to go on from where it was.",
+  internal: "Try again. If it fails once more, tell whoever runs this service the address of this page.",
+};
+
 const FEATURES: Record<string, string> = {
   brightness: "brightness",
   contrast: "contrast",
@@ -63,11 +78,8 @@ export function severity(value: Severity): string {
   return { low: "as usual", moderate: "somewhat different", high: "very different" }[value];
 }
 
-/** `cluster0_model0` → "Model 1"; a group of photos that fell into parts has several: "Model 1, part 2". */
-export function modelName(name: string): string {
-  const [, cluster, part] = /^cluster(\d+)_model(\d+)$/.exec(name) ?? [];
-  if (cluster === undefined || part === undefined) return name;
-  return `Model ${Number(cluster) + 1}${part === "0" ? "" : `, part ${Number(part) + 1}`}`;
+export function advice(job: Job): string {
+  return ADVICE[job.error_code ?? ""] ?? job.hint ?? step(job.message);
 }
 
 export function title(job: Job): string {

@@ -1,8 +1,9 @@
 import { element, fill } from "../element";
 import { icon } from "../icons";
+import { clusterTitle } from "../results/clusters";
 import type { Mount } from "../results/context";
 import type { Cluster } from "../wire";
-import { modelName, number, sentence } from "../words";
+import { number, sentence } from "../words";
 
 const RENEW_MS = 8 * 60_000;
 
@@ -31,6 +32,11 @@ export const mountDownloads: Mount = (target, { api, job }) => {
 
 function groups(id: string, link: string, clusters: Cluster[]): HTMLElement[] {
   const at = (path: string, query = ""): string => `/download/jobs/${id}${path}?${query}link=${link}`;
+  const titled = (name: string): string =>
+    clusterTitle(
+      name,
+      clusters.map((each) => each.name),
+    );
   const clouds = clusters.filter(({ filename }) => filename !== "");
   const made = [
     group(
@@ -52,7 +58,7 @@ function groups(id: string, link: string, clusters: Cluster[]): HTMLElement[] {
       ...clusters.map(({ name }) =>
         file(
           at(`/transforms/${name}`),
-          `transforms.json of ${modelName(name)}`,
+          `transforms.json of ${titled(name)}`,
           "For nerfstudio and instant-ngp",
           "json",
           "transforms.json",
@@ -60,12 +66,12 @@ function groups(id: string, link: string, clusters: Cluster[]): HTMLElement[] {
       ),
     ),
   ];
-  if (clouds.length > 0) made.push(group("Point clouds", ...clouds.flatMap((cluster) => plys(at, cluster))));
+  if (clouds.length > 0)
+    made.push(group("Point clouds", ...clouds.flatMap((cluster) => plys(at, cluster, titled(cluster.name)))));
   return made;
 }
 
-function plys(at: (path: string) => string, cluster: Cluster): HTMLElement[] {
-  const name = modelName(cluster.name);
+function plys(at: (path: string) => string, cluster: Cluster, name: string): HTMLElement[] {
   const about = `${number(cluster.num_points3D)} points`;
   const raw = cluster.filename.replace("_decimated_", "_");
   const files = [file(at(`/${raw}`), `${name}, all points`, `${about} (PLY)`, "ply")];

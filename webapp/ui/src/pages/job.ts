@@ -12,7 +12,7 @@ import { jobContext } from "../results/context";
 import { SECTIONS } from "../results/sections";
 import { address, note, type Page } from "../router";
 import type { Job, JobEvent } from "../wire";
-import { duration, isActive, isEnded, moment, number, percent, plural, sentence, step, title } from "../words";
+import { advice, duration, isActive, isEnded, moment, number, percent, plural, sentence, title } from "../words";
 import { missingPage } from "./missing";
 
 /** One job at its own address: where it is, what it says, and what it made. */
@@ -141,8 +141,11 @@ function failure(job: Job): HTMLElement | null {
   if (isActive(job.stage)) return null;
   const heading = job.stage === "failed" ? sentenceOf(job.error ?? "The job failed") : "This job was cancelled";
   const kind = job.stage === "failed" ? "banner banner-bad" : "banner";
-  const advice = job.hint ?? step(job.message);
-  return element("section", { class: kind }, element("div", {}, element("h2", {}, heading), element("p", {}, advice)));
+  return element(
+    "section",
+    { class: kind },
+    element("div", {}, element("h2", {}, heading), element("p", {}, advice(job))),
+  );
 }
 
 function facts(job: Job): string {

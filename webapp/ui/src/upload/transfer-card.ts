@@ -56,7 +56,7 @@ function drawn(transfer: Transfer, close: () => void): { element: HTMLElement; s
     bar.value = state.sent;
     numbers.textContent = told(state, transfer.total);
     problem.textContent = state.problem;
-    problem.hidden = state.problem === "";
+    problem.hidden = state.problem === "" || state.phase !== "failed";
     if (phase === state.phase) return;
     phase = state.phase;
     heading.textContent = HEADINGS[state.phase];
@@ -103,6 +103,7 @@ function told(state: TransferState, total: number): string {
   const share = `${bytes(state.sent)} of ${bytes(total)}`;
   if (state.phase === "checking") return "All photos have arrived and are being looked at.";
   if (state.phase === "done") return bytes(total);
+  if (state.phase === "waiting") return `${share} · goes on by itself`;
   if (state.phase !== "sending" || state.speed === 0) return share;
   return `${share} · ${bytes(state.speed)}/s · ${duration((total - state.sent) / state.speed)} left`;
 }
