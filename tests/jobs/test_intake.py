@@ -1,5 +1,6 @@
 import io
 import struct
+import uuid
 import zipfile
 import zlib
 
@@ -8,7 +9,12 @@ import pytest
 from PIL import Image
 
 from reconflow.errors import InputError, NoImagesError, TooFewImagesError
+from reconflow.jobs.forms import UploadForm
 from reconflow.jobs.intake import look_at
+from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.records import User
+from reconflow.jobs.service import JobService
+from reconflow.jobs.settings import load_settings
 
 
 def picture(seed=0, size=(64, 48)):
@@ -132,3 +138,23 @@ def test_hostile_uploads_are_refused_with_a_sentence_and_leave_nothing(case, tmp
     assert type(refused.value) is kind or kind is InputError
     assert str(tmp_path) not in refused.value.message
     assert not [path for path in (tmp_path / "photos").rglob("*") if path.name.startswith(".partial")]
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_hostile_uploads_in_pieces_are_refused_alike_and_leave_no_bytes(case, tmp_path):
+    make, kind = REFUSED[case]
+    content = make(tmp_path / "upload.zip").read_bytes()
+    settings = load_settings({}, data_dir=tmp_path / "data", min_free_bytes=1 << 20)
+    mallory = User(user_id=str(uuid.uuid4()), name="mallory", role="user", created_at=0.0)
+    with Ledger.open(settings.ledger_url) as ledger:
+        service = JobService(settings, ledger)
+        upload = service.begin_upload(mallory, length=len(content), metadata="", form=UploadForm())
+        with service.uploads.writer(mallory.user_id, upload.upload_id, offset=0) as writer:
+            writer.write(content)
+        for _ in range(2):
+            with pytest.raises(kind) as refused:
+                service.end_upload(mallory, upload.upload_id)
+            assert str(tmp_path) not in refused.value.message
+        assert ledger.jobs().jobs == ()
+    assert list(service.files.jobs.iterdir()) == list(service.files.incoming.iterdir()) == []
+    assert [path.name for path in upload.path.parent.iterdir()] == ["about.json"]
