@@ -3,17 +3,19 @@
 import hashlib
 import hmac
 import json
+import re
 import threading
 import time
 import uuid
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from reconflow.core.drift import DriftReport
 from reconflow.jobs.outbox import Outbox
 from reconflow.jobs.records import Job
-from reconflow.jobs.webhook import send_due_webhooks
+from reconflow.jobs.webhook import send_due_webhooks, sign
 
 
 class Listener(BaseHTTPRequestHandler):
@@ -87,3 +89,18 @@ def test_without_a_secret_nothing_is_sent(ledger, listener, ended):
     send_due_webhooks(Outbox(ledger), secret="")
     assert listener.heard == []
     assert Outbox(ledger).take(hold_s=1) is None
+
+
+def test_the_check_that_the_readme_shows_takes_ours_and_nothing_else():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [code] = [
+        block for block in re.findall(r"^```python\n(.+?)^```$", readme, re.MULTILINE | re.DOTALL) if "is_ours" in block
+    ]
+    names = {}
+    exec(code, names)
+    now = int(time.time())
+    signed = sign(b"{}", secret="shared", timestamp=now)
+    assert names["is_ours"](signed, b"{}", "shared")
+    assert not names["is_ours"](signed, b"{ }", "shared")
+    assert not names["is_ours"](signed, b"{}", "other")
+    assert not names["is_ours"](sign(b"{}", secret="shared", timestamp=now - 900), b"{}", "shared")
