@@ -14,6 +14,7 @@ from schema import (
     Machine,
     Matching,
     Outcome,
+    Page,
     Pairs,
     Planning,
     Quality,
@@ -71,6 +72,8 @@ def section(name: str, result: Result) -> str:
             return f"## Planning: {source}\n\n{_planning(result)}"
         case Service():
             return f"## The service while a job runs: {source}\n\n{_service(result)}"
+        case Page():
+            return f"## The web page: {source}\n\n{_page(result)}"
         case Scoring():
             return f"## The IMC2025 metric beside an independent implementation: {source}\n\n{_scoring(result)}"
         case Matching():
@@ -195,6 +198,18 @@ def _service(result: Service) -> str:
     )
     table = _table(["answer", "count", "median, ms", "p99, ms", "longest, ms"], lines)
     return "\n\n".join([_machine(result.machine), about, table, upload])
+
+
+def _page(result: Page) -> str:
+    about = f"Chromium with a software renderer, a fresh profile each time; medians of {result.repeats} times."
+    kinds = ", ".join(f"{kind} {size:.0f}" for kind, size in sorted(result.bundle_gzip_kb.items()))
+    lines = [
+        [f"all files, gzipped ({kinds})", f"{sum(result.bundle_gzip_kb.values()):.0f} kB"],
+        ["first view", f"{result.first_view_ms:.0f} ms"],
+        [f"{result.points:,} points, from their last byte to the last pixel", f"{result.points_drawn_ms:.0f} ms"],
+        ["turning them", f"{result.turning_fps:.0f} frames/s"],
+    ]
+    return "\n\n".join([_machine(result.machine), about, _table(["", ""], lines)])
 
 
 def _scoring(result: Scoring) -> str:

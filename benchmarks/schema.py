@@ -174,7 +174,23 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     web_process_mb_most: float
 
 
-Result = Quality | Planning | Scoring | Matching | Pairs | Service
+class Page(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="page"):
+    """The web page in a browser with a software renderer, by ``speed/page.py``; medians over the repeats."""
+
+    machine: Machine
+    repeats: int
+    points: int
+    bundle_gzip_kb: dict[str, float]
+    """By kind of file."""
+    first_view_ms: float
+    """From the request to the sign-in form, nothing cached."""
+    points_drawn_ms: float
+    """From the last byte of the points to the last pixel."""
+    turning_fps: float
+    """Frames a second while the view turns; fewer points are drawn meanwhile."""
+
+
+Result = Quality | Planning | Scoring | Matching | Pairs | Service | Page
 
 
 def read_result(path: Path) -> Result:
@@ -191,7 +207,7 @@ def read_result(path: Path) -> Result:
         raise ValueError(f"{path.name} names a place on a machine: {place.group()}")
     names = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     if "kind" in names:
-        kind = Quality | Planning | Service
+        kind = Quality | Planning | Service | Page
     else:
         kind = Matching if "comparisons" in names else Pairs if "pairs" in names else Scoring
     try:

@@ -18,8 +18,9 @@ const MARGIN = 1.15;
 const FLIGHT_MS = 700;
 const SLOW_MS = 48;
 const QUICK_MS = 24;
-const SETTLED_MS = 140;
-const LEAST_SHARE = 0.08;
+const PAUSE_MS = 120;
+const SETTLED_MS = 160;
+const LEAST_SHARE = 0.05;
 
 /** A canvas with a camera that turns, moves and zooms; draws only when something has changed. */
 export class Stage {
@@ -33,7 +34,9 @@ export class Stage {
   private settling = 0;
   private flight: ((now: number) => boolean) | null = null;
   private resting: Sample | null = null;
-  private drawnAt = 0;
+  private drawnAt = Number.NEGATIVE_INFINITY;
+  private begunAt = 0;
+  private askedAt = 0;
   private share = 1;
 
   /** Throws where the browser offers no WebGL. `prepare` is called before each frame with the share of points to draw. */
@@ -158,7 +161,9 @@ export class Stage {
 
   /** Draws in the next frame, once however often it is asked. */
   invalidate(): void {
-    if (this.pending === 0) this.pending = requestAnimationFrame((now) => this.draw(now));
+    if (this.pending !== 0) return;
+    this.askedAt = performance.now();
+    this.pending = requestAnimationFrame((now) => this.draw(now));
   }
 
   dispose(): void {
@@ -190,7 +195,8 @@ export class Stage {
     this.pace(now);
     this.prepare(this.share);
     this.renderer.render(this.scene, this.camera);
-    this.drawnAt = now;
+    this.begunAt = now;
+    this.drawnAt = performance.now();
     window.clearTimeout(this.settling);
     if (flying || gliding) this.invalidate();
     else if (this.share < 1) this.settling = window.setTimeout(() => this.settle(), SETTLED_MS);
@@ -198,15 +204,15 @@ export class Stage {
 
   /** While it moves, a slow machine draws fewer points; all of them again once it stands still. */
   private pace(now: number): void {
-    const passed = now - this.drawnAt;
-    if (passed > 400) return;
-    if (passed > SLOW_MS) this.share = Math.max(LEAST_SHARE, this.share * 0.7);
+    if (this.askedAt - this.drawnAt > PAUSE_MS) return;
+    const passed = now - this.begunAt;
+    if (passed > SLOW_MS) this.share = Math.max(LEAST_SHARE, this.share * Math.max(0.3, SLOW_MS / passed));
     else if (passed < QUICK_MS) this.share = Math.min(1, this.share * 1.15);
   }
 
   private settle(): void {
     this.share = 1;
-    this.drawnAt = 0;
+    this.drawnAt = Number.NEGATIVE_INFINITY;
     this.invalidate();
   }
 

@@ -1,0 +1,2 @@
+import "./cloud.test";
+import "./framing.test";
