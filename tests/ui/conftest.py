@@ -30,14 +30,16 @@ def service(serving, tmp_path_factory):
     """``reconflow serve`` in a process of its own, with the page built."""
     if not (FOLDER / "index.html").exists():
         pytest.skip("the page is not built: make ui")
+    data_dir = tmp_path_factory.mktemp("service")
     started = serving(
-        tmp_path_factory.mktemp("service"),
+        data_dir,
         "--workers",
         "2",
         RECONFLOW_ADMIN_PASSWORD=PASSWORD,
         RECONFLOW_LEASE_S="5",
         RECONFLOW_MIN_FREE_BYTES="1000000",
     )
+    started.data_dir = data_dir
     started.wait_until_up("/ready")
     yield started
     started.end(signal.SIGKILL)

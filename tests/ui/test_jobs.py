@@ -4,6 +4,9 @@ import re
 import zipfile
 
 import pytest
+from PIL import Image, ImageEnhance
+
+from reconflow.jobs.drift import summarize_photos, write_baseline
 
 pytestmark = pytest.mark.ui
 
@@ -143,3 +146,36 @@ def test_administrators_see_the_service_and_add_users(signed_in, api):
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_text("You have no keys.").wait_for()
     assert api.get("/jobs", headers={"Authorization": f"Bearer {key}"}).status_code == 401
+
+
+@pytest.fixture
+def usual_photos_are_dark(service, photos, tmp_path):
+    """A baseline of scenes that look like the six photos at night."""
+    scenes = {}
+    for number in range(4):
+        for path in photos.iterdir():
+            with Image.open(path) as photo:
+                ImageEnhance.Brightness(photo).enhance(0.2 + 0.02 * number).save(tmp_path / path.name)
+        scenes[f"night {number}"] = summarize_photos(tmp_path)
+    path = service.data_dir / "drift-baseline.json"
+    write_baseline(scenes, path)
+    yield
+    path.unlink()
+
+
+def test_what_is_unusual_about_photos_is_said(signed_in, api, upload, shot, usual_photos_are_dark):
+    job_id = upload("by day")
+    assert api.get(f"/jobs/{job_id}").json()["has_drift"]
+    api.post(f"/jobs/{job_id}/cancel")
+    signed_in.goto(f"/#/jobs/{job_id}")
+    banner = signed_in.get_by_role("region", name="Unusual photos")
+    banner.get_by_text(re.compile("brighter.* than usual")).wait_for()
+    shot(signed_in, "job-drift")
+
+
+def test_a_page_that_could_not_be_loaded_comes_up_when_the_service_is_back(signed_in, finished, cable):
+    cable.cut()
+    signed_in.goto(f"/#/jobs/{finished}")
+    signed_in.get_by_role("heading", name="The job cannot be shown").wait_for()
+    cable.mend()
+    signed_in.get_by_role("heading", name="Courtyard").wait_for()

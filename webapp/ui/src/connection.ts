@@ -20,6 +20,17 @@ export function lost(): void {
   }, ASK_EVERY_MS);
 }
 
+/** Calls back once the service answers again; returns what forgets about it. */
+export function whenBack(callback: () => void): () => void {
+  if (connected.value) return () => undefined;
+  const stop = connected.watch((value) => {
+    if (!value) return;
+    stop();
+    callback();
+  });
+  return stop;
+}
+
 export function found(): void {
   window.clearInterval(asking);
   asking = 0;

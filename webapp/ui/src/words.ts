@@ -1,4 +1,4 @@
-import type { Job, Severity, Stage } from "./wire";
+import type { Job, Stage } from "./wire";
 
 /** How the page speaks of stages, times and sizes: in a photographer's words. */
 export const STAGES: Record<Stage, string> = {
@@ -72,10 +72,6 @@ export function step(message: string): string {
 
 export function feature(name: string): string {
   return FEATURES[name] ?? name.replaceAll("_", " ");
-}
-
-export function severity(value: Severity): string {
-  return { low: "as usual", moderate: "somewhat different", high: "very different" }[value];
 }
 
 export function advice(job: Job): string {

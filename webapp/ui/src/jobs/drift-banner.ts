@@ -1,8 +1,8 @@
 import type { Api } from "../api";
 import { element, fill } from "../element";
 import { icon } from "../icons";
+import { driftWords } from "../results/drift";
 import type { Insights, Job } from "../wire";
-import { feature } from "../words";
 
 /** Says what about the photos is unlike those the service is known to do well on; empty where nothing is. */
 export function driftBanner(api: Api, job: Job): HTMLElement {
@@ -16,10 +16,6 @@ export function driftBanner(api: Api, job: Job): HTMLElement {
 }
 
 function banner(insights: Insights): HTMLElement {
-  const checks = Object.entries(insights.drift_report.checks)
-    .filter(([, check]) => check.severity !== "low")
-    .sort(([, one], [, other]) => Math.abs(other.value) - Math.abs(one.value));
-  const named = checks.map(([name, check]) => `${feature(name)} (${check.value > 0 ? "higher" : "lower"} than usual)`);
   return element(
     "section",
     { class: "banner banner-warn", "aria-label": "Unusual photos" },
@@ -32,13 +28,12 @@ function banner(insights: Insights): HTMLElement {
         {},
         insights.drift_severity === "high" ? "These photos are very unusual" : "These photos are unusual",
       ),
-      element("p", {}, `What differs from the photos this service was set up with: ${joined(named)}.`),
-      element("p", { class: "soft" }, "The result may still be good: have a look at it before you rely on it."),
+      element("p", {}, driftWords(insights.drift_report)),
+      element(
+        "p",
+        { class: "soft" },
+        "“Usual” is what the photos are like that this service was set up with. The result may be good all the same.",
+      ),
     ),
   );
-}
-
-function joined(words: string[]): string {
-  if (words.length < 2) return words.join("");
-  return `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 }

@@ -1,4 +1,5 @@
 import type { Api } from "../api";
+import { whenBack } from "../connection";
 import { ask } from "../dialog";
 import { element, fill } from "../element";
 import { icon } from "../icons";
@@ -12,11 +13,13 @@ export function accountPage(api: Api): Page {
   return (main) => {
     const list = element("div", {});
     const made = element("div", { role: "status" });
+    let stopWaiting = (): void => undefined;
     const draw = async (): Promise<void> => {
       try {
         fill(list, drawn(await api.keys(), api, draw));
       } catch (error) {
         fill(list, element("p", { class: "problem", role: "alert" }, sentence(error)));
+        stopWaiting = whenBack(() => void draw());
       }
     };
     const label = element("input", {
@@ -73,7 +76,7 @@ export function accountPage(api: Api): Page {
       ),
     );
     void draw();
-    return () => undefined;
+    return () => stopWaiting();
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Api } from "../api";
+import { whenBack } from "../connection";
 import { element, fill } from "../element";
 import { icon } from "../icons";
 import type { Page } from "../router";
@@ -14,6 +15,7 @@ export function adminPage(api: Api): Page {
     const people = element("div", {});
     let timer = 0;
     let left = false;
+    let stopWaiting = (): void => undefined;
     const watch = async (): Promise<void> => {
       try {
         const status = await api.status();
@@ -28,6 +30,7 @@ export function adminPage(api: Api): Page {
         fill(people, userTable(await api.users()));
       } catch (error) {
         fill(people, problemOf(error));
+        stopWaiting = whenBack(() => void drawPeople());
       }
     };
     fill(
@@ -41,6 +44,7 @@ export function adminPage(api: Api): Page {
     return () => {
       left = true;
       window.clearTimeout(timer);
+      stopWaiting();
     };
   };
 }

@@ -1,4 +1,5 @@
 import { type Api, ApiError } from "../api";
+import { whenBack } from "../connection";
 import { element, fill } from "../element";
 import { followEvents } from "../events";
 import { actions } from "../jobs/actions";
@@ -29,6 +30,8 @@ export function jobPage(api: Api): Page {
         leave = shown(api, main, job, tab, load);
       } catch (error) {
         if (left) return;
+        leave();
+        leave = whenBack(() => void load());
         if (error instanceof ApiError && error.status === 404) leave = missingPage(main, place);
         else fill(main, trouble(error, load));
       }
@@ -75,7 +78,12 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
     element(
       "div",
       { class: "head" },
-      element("div", {}, element("h1", {}, job.dataset_name), element("p", { class: "soft" }, job.scene_name)),
+      element(
+        "div",
+        { class: "job-title" },
+        element("h1", {}, job.dataset_name),
+        element("p", { class: "soft" }, job.scene_name),
+      ),
       row,
     ),
     element("div", { class: "row facts" }, chip, element("span", { class: "soft" }, facts(job))),

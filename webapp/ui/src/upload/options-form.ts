@@ -63,7 +63,7 @@ export class OptionsForm {
       const value = at(start, path);
       if (input instanceof HTMLSelectElement) {
         const [first] = input.options;
-        if (first !== undefined) first.textContent = `As preset (${shown(value)})`;
+        if (first !== undefined) first.textContent = `Usual: ${shown(value)}`;
       } else input.placeholder = shown(value);
     }
   }
@@ -131,7 +131,7 @@ function control(id: string, schema: Schema): HTMLInputElement | HTMLSelectEleme
   const choices = schema.type === "boolean" ? [true, false] : schema.enum;
   if (choices !== undefined) {
     const options = choices.map((value) => element("option", { value: JSON.stringify(value) }, shown(value)));
-    return element("select", { id, class: "input" }, element("option", { value: "" }, "As preset"), ...options);
+    return element("select", { id, class: "input" }, element("option", { value: "" }, "Usual"), ...options);
   }
   if (schema.type === "integer" || schema.type === "number") {
     const step = schema.type === "integer" ? 1 : "any";
@@ -167,6 +167,10 @@ function shown(value: unknown): string {
 }
 
 function sentenceCase(name: string): string {
-  const words = name.replaceAll("_", " ").replace(/ px$/, " (pixels)").replace(/ mb$/, " (MB)");
+  const words = name
+    .replaceAll("_", " ")
+    .replace(/\b(gps|vlad)\b/g, (short) => short.toUpperCase())
+    .replace(/ px$/, " (pixels)")
+    .replace(/ mb$/, " (MB)");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
