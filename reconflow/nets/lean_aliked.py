@@ -1,10 +1,10 @@
 """The forward pass of ALIKED without the full-size feature map.
 
 Zhao et al., "ALIKED: A Lighter Keypoint and Descriptor Extraction Network via Deformable Transformation", IEEE TIM
-2023. The authors (and kornia, whose module holds the tensors here) upsample four maps to the size of the photo, stack them
-to 128 channels, and take scores and descriptors from that. Two things give the same numbers for less: the score head's
-first layer is linear and so is upsampling, so it is applied first and eight channels are upsampled instead of 128; and
-descriptors need the stacked features only around keypoints.
+2023. The authors (and kornia, whose module holds the tensors here) upsample four maps to the size of the photo, stack
+them to 128 channels, and take scores and descriptors from that. Two things give the same numbers for less: the score
+head's first layer is linear and so is upsampling, so it is applied first and eight channels are upsampled instead of
+128; and descriptors need the stacked features only around keypoints.
 """
 
 from typing import Any, NamedTuple
