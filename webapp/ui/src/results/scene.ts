@@ -23,6 +23,8 @@ const CLUSTERS: Record<Ground, readonly string[]> = {
 const KEYS =
   "Arrow keys turn, with Shift they move; plus and minus zoom; N and P go from photo to photo; R resets the view.";
 const STEP = 0.12;
+/** So few are quick to draw on any machine. */
+const FEWEST_POINTS = 40_000;
 
 export const mountScene: Mount = (target, context) => {
   const canvas = element("canvas", {
@@ -113,7 +115,7 @@ class SceneView {
       this.names = Object.keys(cameras).sort(byNumber);
       this.ready(this.names.map((name) => ({ name, photos: Object.keys(cameras[name]?.images ?? {}).length })));
     } catch (error) {
-      this.say(sentence(error));
+      this.say(sentence(error), () => void this.start());
       return;
     }
     if (this.stage === null) return;
@@ -212,7 +214,9 @@ class SceneView {
       this.put(new ModelView(cloud, model));
       this.say("");
     } catch (error) {
-      if (!signal.aborted) this.say(sentence(error));
+      if (signal.aborted) return;
+      this.name = "";
+      this.say(sentence(error), () => void this.show(name));
     }
   }
 
@@ -285,9 +289,11 @@ class SceneView {
     if (model === null || stage === null) return;
     const { width, height } = this.canvas;
     model.points.prepare(height, this.set.pointSize.value, stage.distance, GROUNDS[this.set.ground.value]);
-    model.points.draw(share);
+    const { count } = model.points.cloud;
+    const drawn = Math.min(1, Math.max(share, FEWEST_POINTS / count));
+    model.points.draw(drawn);
     model.marks.prepare(width, height, height / Math.max(1, this.canvas.clientHeight));
-    this.place.dataset["points"] = String(Math.ceil(model.points.cloud.count * share));
+    this.place.dataset["points"] = String(Math.ceil(count * drawn));
   }
 
   private gestures(): Gestures {
@@ -311,6 +317,7 @@ class SceneView {
         if (photo === this.hovered) return;
         this.hovered = photo;
         this.canvas.style.cursor = photo === null ? "" : "pointer";
+        this.canvas.title = photo ?? "";
         this.paint();
       },
       select: (photo) => this.context.selection.photo.set(photo),
@@ -329,8 +336,10 @@ class SceneView {
     return model.marks.pick(x, y, this.canvas.clientWidth, this.canvas.clientHeight, stage.camera);
   }
 
-  private say(text: string): void {
-    this.note.textContent = text;
+  private say(text: string, again?: () => void): void {
+    const button =
+      again && element("button", { type: "button", class: "button button-small", onclick: again }, "Try again");
+    fill(this.note, text, button);
     this.note.hidden = text === "";
   }
 }
