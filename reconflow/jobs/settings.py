@@ -143,7 +143,7 @@ def load_settings(environment: Mapping[str, str], **given: object) -> ServiceSet
         raise ConfigError(f"{known[place.partition('`')[0]]}: {what[0].lower()}{what[1:]}".replace("`", "")) from error
 
 
-_ELSEWHERE = ("TEST_DATA", "TEST_POSTGRES", "WEIGHTS")
+_ELSEWHERE = ("GOLDEN", "TEST_DATA", "TEST_POSTGRES", "WEIGHTS")
 """Variables of this prefix that other parts read."""
 
 

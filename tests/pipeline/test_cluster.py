@@ -70,7 +70,7 @@ def test_a_scheduler_that_does_not_answer_is_told_in_seconds():
 
 def test_waiting_for_workers_ends_with_what_is_missing():
     with (
-        LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
         Client(cluster) as client,
         pytest.raises(ClusterError, match="no worker has joined"),
     ):

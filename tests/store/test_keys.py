@@ -23,7 +23,7 @@ def others(old: Any) -> list[Any]:
         return [old + 1]
     if isinstance(old, float):
         return [old * 0.9, 0.5]
-    return ["per_image", "PINHOLE", "global", "other"]
+    return ["per_image", "PINHOLE", "global", "fp32", "other"]
 
 
 def changed(section: type[msgspec.Struct], name: str) -> msgspec.Struct:
