@@ -41,8 +41,8 @@ from webapp.page import FOLDER
 PASSWORD = "for this benchmark only"
 NAME = "cluster0_model0"
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-FIRST_DRAWN = """async () => {
-    while (!document.querySelector(".scene-stage[data-points]")) await new Promise(requestAnimationFrame);
+FIRST_DRAWN = """async (count) => {
+    while (document.querySelector(".scene-stage")?.dataset.points !== String(count)) await new Promise(requestAnimationFrame);
     const gl = document.querySelector(".scene-canvas").getContext("webgl2");
     gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)); // waits until all is drawn
     return performance.now() - performance.getEntriesByName("cloud-downloaded")[0].startTime;
@@ -168,7 +168,7 @@ def _look(url: str, job_id: str, repeats: int) -> tuple[list[float], list[float]
             page.get_by_label("Name").fill("admin")
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Sign in").click()
-            took = page.evaluate(FIRST_DRAWN)
+            took = page.evaluate(FIRST_DRAWN, points)
             rate = page.evaluate(TURNING)
             if turn:
                 first_view.append(seen)
