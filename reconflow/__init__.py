@@ -22,6 +22,7 @@ _HOMES = {
     "evaluate_files": "reconflow.evaluation.files",
     "load_config": "reconflow.config",
     "make_sample": "reconflow.world.photos",
+    "match_photos": "reconflow.pipeline.two_photos",
     "open_client": "reconflow.pipeline.cluster",
     "open_features": "reconflow.store.run_folder",
     "open_matches": "reconflow.store.run_folder",
@@ -39,6 +40,7 @@ __all__ = [
     "evaluate_files",
     "load_config",
     "make_sample",
+    "match_photos",
     "open_client",
     "open_features",
     "open_matches",
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from reconflow.pipeline.cluster import open_client
     from reconflow.pipeline.notebook import reconstruct
     from reconflow.pipeline.result import RunResult, open_result
+    from reconflow.pipeline.two_photos import match_photos
     from reconflow.store.run_folder import open_features, open_matches
     from reconflow.world.photos import make_sample
 

@@ -60,6 +60,9 @@ class IngestConfig(_Section, frozen=True):
 class ExtractConfig(_Section, frozen=True):
     """Local features: which extractor, how many keypoints, at what size.
 
+    ``extractor`` may name several, separated by commas: their keypoints are put together, and what each option says
+    holds for each of them.
+
     Photos whose long edge is larger than ``long_edge_px`` are reduced for detection; keypoints are always given in
     the pixels of the photo itself.
     """
@@ -102,10 +105,11 @@ class ShortlistConfig(_Section, frozen=True):
 class MatchConfig(_Section, frozen=True):
     """Putative matches of a pair.
 
-    ``ratio`` is of ``adalam`` and ``ratio``, ``min_similarity`` of ``mnn``: the least dot product of two unit
-    descriptors. The coarse pass matches only the ``coarse_keypoints`` largest keypoints of both images and drops the
-    pair when fewer than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn
-    it off.
+    ``matcher`` names one for each extractor, in order, or one for all. ``ratio`` is of ``adalam`` and ``ratio``,
+    ``min_similarity`` of ``mnn``: the least dot product of two unit descriptors. The coarse pass, for extractors whose
+    keypoints have sizes, matches only the ``coarse_keypoints`` largest keypoints of both images and drops the pair
+    when fewer than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it
+    off.
 
     MASt3R starts from every ``seed_step``-th pixel of its raster, whose long edge is 512. Its hybrid joins keypoints
     whose way to the other photo and back misses by at most ``return_px`` of these pixels. ``precision`` is that of a

@@ -2,7 +2,7 @@
 
 ::
 
-    python benchmarks/quality/pairs.py DATA --features sift:4096 --matchers ratio adalam --json pairs.json
+    python benchmarks/quality/pairs.py DATA --with sift+adalam aliked-n16rot+mnn --keypoints 3072 --json pairs.json
 
 ``DATA`` holds a folder per scene with ``images/``, ``truth.csv`` and ``cameras.csv``, and may hold ``mixed-dev`` with
 stray photos in its scene ``outliers``: pairs of a stray photo and a scene's, and of photos of different scenes, show
@@ -20,18 +20,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pycolmap
+from msgspec.structs import replace
 
 from reconflow.config import ExtractConfig, MatchConfig
 from reconflow.core.cameras import Pose
-from reconflow.core.features import Features
 from reconflow.core.matches import Matches
 from reconflow.core.submission import OUTLIERS, read_poses
-from reconflow.nets.protocols import Extractor, Matcher
-from reconflow.nets.registry import create_extractor, create_matcher
+from reconflow.core.union import FeatureUnion, unite
+from reconflow.nets.methods import extractors_of, parse_methods, split_combination
+from reconflow.nets.registry import combinations, create_extractor
+from reconflow.pipeline.matching import ReadyMethod, ready_methods, together
 
 ANGLES_DEG = (0, 15, 30, 60, 120)
 """True pairs are grouped by the angle between the viewing directions; wider ones are left out."""
@@ -65,8 +68,7 @@ class PairResult:
 class Row:
     """One line of the table: a setting and what it reached."""
 
-    features: str
-    matcher: str
+    combination: str
     acceptance: int
     cpu_s_per_image: float
     keypoints: float
@@ -97,10 +99,12 @@ def load_photos(data: Path) -> list[Photo]:
     return photos
 
 
-def true_pairs(photos: Sequence[Photo]) -> list[tuple[int, int]]:
-    """Return the pairs of a scene whose viewing directions differ by no more than the largest angle."""
+def true_pairs(photos: Sequence[Photo], *, count: int, seed: int) -> list[tuple[int, int]]:
+    """Sample pairs of a scene whose viewing directions differ by no more than the largest angle."""
     pairs = itertools.combinations(range(len(photos)), 2)
-    return [(i, j) for i, j in pairs if 0 <= _view_angle_deg(photos[i], photos[j]) < ANGLES_DEG[-1]]
+    within = [(i, j) for i, j in pairs if 0 <= _view_angle_deg(photos[i], photos[j]) < ANGLES_DEG[-1]]
+    chosen = np.random.default_rng(seed).permutation(len(within))[:count]
+    return [within[k] for k in sorted(chosen)]
 
 
 def unrelated_pairs(photos: Sequence[Photo], *, count: int, seed: int) -> list[tuple[int, int]]:
@@ -116,17 +120,24 @@ def unrelated_pairs(photos: Sequence[Photo], *, count: int, seed: int) -> list[t
 
 
 def match_and_verify(
-    pair: tuple[int, int], *, photos: Sequence[Photo], features: Sequence[Features], matcher: Matcher, ratio: float
+    pair: tuple[int, int],
+    *,
+    photos: Sequence[Photo],
+    features: Sequence[FeatureUnion],
+    ready: Sequence[ReadyMethod],
+    config: MatchConfig,
 ) -> PairResult:
     """Match and verify one pair: true pairs with their known cameras, unrelated ones with guessed ones."""
     i, j = pair
     first, second = photos[i], photos[j]
     related = first.scene == second.scene
     start = time.thread_time()
-    matches = matcher.match(features[i], features[j], config=MatchConfig(ratio=ratio))
+    a, b = features[i], features[j]
+    found = [one.in_union(one.matcher.match(one.features(a), one.features(b), config=config), a, b) for one in ready]
+    matches = together(found)
     matched = time.thread_time()
     cameras = [photo.camera if related else _guessed_camera(photo.path) for photo in (first, second)]
-    geometry = _verify(matches, features[i], features[j], cameras, relative_pose=related)
+    geometry = _verify(matches, a, b, cameras, relative_pose=related)
     verified = time.thread_time()
     return PairResult(
         first=f"{first.scene}/{first.path.name}",
@@ -141,18 +152,23 @@ def match_and_verify(
 
 
 def summarise(
-    setting: str, matcher: Matcher, features: Sequence[Features], cpu_s: float, results: Sequence[PairResult]
+    name: str,
+    ready: Sequence[ReadyMethod],
+    features: Sequence[FeatureUnion],
+    cpu_s: float,
+    results: Sequence[PairResult],
 ) -> Row:
-    """Fold the results of one setting into a line of the table."""
+    """Fold the results of one combination into a line of the table."""
+    # Several methods: what all of them reach together, against the level of the strictest.
+    acceptance = max(one.matcher.acceptance_inliers for one in ready)
     true = [r for r in results if not np.isnan(r.angle_deg)]
     chance = np.array([r.inliers for r in results if np.isnan(r.angle_deg)] or [0])
     groups = {f"{low}-{high}": _within(true, low, high) for low, high in itertools.pairwise(ANGLES_DEG)}
     return Row(
-        features=setting,
-        matcher=matcher.name,
-        acceptance=matcher.acceptance_inliers,
+        combination=name,
+        acceptance=acceptance,
         cpu_s_per_image=cpu_s / len(features),
-        keypoints=float(np.mean([len(f) for f in features])),
+        keypoints=float(np.mean([len(f.features) for f in features])),
         match_cpu_s_per_pair=float(np.mean([r.match_cpu_s for r in true])),
         verify_cpu_s_per_pair=float(np.mean([r.verify_cpu_s for r in true])),
         median_inliers={name: float(np.median([r.inliers for r in group])) for name, group in groups.items() if group},
@@ -160,10 +176,10 @@ def summarise(
             name: f"{sum(r.pose_error_deg < 1 for r in group)}/{len(group)}" for name, group in groups.items() if group
         },
         posed_5deg=sum(r.pose_error_deg < 5 for r in true),
-        verified_true=sum(r.inliers >= matcher.acceptance_inliers for r in true),
+        verified_true=sum(r.inliers >= acceptance for r in true),
         true_pairs=len(true),
         unrelated_pairs=len(results) - len(true),
-        unrelated_verified=int((chance >= matcher.acceptance_inliers).sum()),
+        unrelated_verified=int((chance >= acceptance).sum()),
         unrelated_most=int(chance.max()),
         unrelated_99=float(np.percentile(chance, 99)),
     )
@@ -172,14 +188,13 @@ def summarise(
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as a Markdown table."""
     groups = list(rows[0].median_inliers)
-    head = ["features", "matcher", "keypoints", "CPU-s/image", "match CPU-ms/pair", "verify CPU-ms/pair"]
+    head = ["combination", "keypoints", "CPU-s/image", "match CPU-ms/pair", "verify CPU-ms/pair"]
     head += [f"inliers {name}°" for name in groups] + [f"< 1° {name}°" for name in groups]
     head += ["< 5°", "verified true", "unrelated: most, 99 %", "unrelated verified (level)"]
     lines = [head, ["---"] * len(head)]
     lines += [
         [
-            row.features,
-            row.matcher,
+            row.combination,
             f"{row.keypoints:.0f}",
             f"{row.cpu_s_per_image:.2f}",
             f"{1e3 * row.match_cpu_s_per_pair:.0f}",
@@ -197,14 +212,15 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def extract_all(
-    photos: Sequence[Photo], *, extractor: Extractor, config: ExtractConfig, threads: int
-) -> tuple[list[Features], float]:
+    photos: Sequence[Photo], *, extractors: Sequence[str], config: ExtractConfig, threads: int
+) -> tuple[list[FeatureUnion], float]:
     """Extract all photos; return their features and the CPU seconds it took."""
     start = time.process_time()
+    made = {name: create_extractor(name) for name in extractors}
 
-    def extract(photo: Photo) -> Features:
+    def extract(photo: Photo) -> FeatureUnion:
         image = cv2.cvtColor(cv2.imread(str(photo.path), _RAW_COLOUR), cv2.COLOR_BGR2RGB)
-        return extractor.extract(image, config=config)
+        return unite([one.extract(image, config=replace(config, extractor=name)) for name, one in made.items()])
 
     with ThreadPoolExecutor(threads) as pool:
         features = list(pool.map(extract, photos))
@@ -212,28 +228,31 @@ def extract_all(
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[tuple[Row, list[PairResult]]]:
-    """Run every setting on every pair."""
+    """Run every combination on every pair."""
     photos = load_photos(arguments.data)
-    pairs = true_pairs(photos) + unrelated_pairs(photos, count=arguments.unrelated, seed=arguments.seed)
-    for setting in arguments.features:
-        name, _, keypoints = setting.partition(":")
-        config = ExtractConfig(
-            extractor=name,
-            max_keypoints=int(keypoints or ExtractConfig().max_keypoints),
-            long_edge_px=arguments.long_edge,
-            contrast_threshold=arguments.contrast,
-        )
-        extractor = create_extractor(name)
-        features, cpu_s = extract_all(photos, extractor=extractor, config=config, threads=arguments.threads)
-        for matcher_name in arguments.matchers:
-            matcher = create_matcher(matcher_name, extractor=name)
+    pairs = true_pairs(photos, count=arguments.true, seed=arguments.seed)
+    pairs += unrelated_pairs(photos, count=arguments.unrelated, seed=arguments.seed)
+    extract = ExtractConfig(
+        max_keypoints=arguments.keypoints, long_edge_px=arguments.long_edge, contrast_threshold=arguments.contrast
+    )
+    config = MatchConfig(ratio=arguments.ratio, min_similarity=arguments.similarity)
+    at_hand: dict[tuple[str, ...], tuple[list[FeatureUnion], float]] = {}
+    for name in arguments.combinations or [one.name for one in combinations() if one.usable]:
+        names = split_combination(name)
+        extractors = extractors_of(parse_methods(*names))
+        if extractors not in at_hand:
+            at_hand = {
+                extractors: extract_all(photos, extractors=extractors, config=extract, threads=arguments.threads)
+            }
+        features, cpu_s = at_hand[extractors]
+        ready = ready_methods(*names)
 
-            def run(pair: tuple[int, int], *, features: Sequence[Features] = features, matcher: Matcher = matcher):
-                return match_and_verify(pair, photos=photos, features=features, matcher=matcher, ratio=arguments.ratio)
+        def run(pair: tuple[int, int], *, features: Sequence[FeatureUnion] = features, ready: Any = ready):
+            return match_and_verify(pair, photos=photos, features=features, ready=ready, config=config)
 
-            with ThreadPoolExecutor(arguments.threads) as pool:
-                results = list(pool.map(run, pairs))
-            yield summarise(setting, matcher, features, cpu_s, results), results
+        with ThreadPoolExecutor(arguments.threads) as pool:
+            results = list(pool.map(run, pairs))
+        yield summarise(name, ready, features, cpu_s, results), results
 
 
 _RAW_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -263,7 +282,7 @@ def _guessed_camera(path: Path) -> pycolmap.Camera:
 
 
 def _verify(
-    matches: Matches, a: Features, b: Features, cameras: Sequence[pycolmap.Camera], *, relative_pose: bool
+    matches: Matches, a: FeatureUnion, b: FeatureUnion, cameras: Sequence[pycolmap.Camera], *, relative_pose: bool
 ) -> pycolmap.TwoViewGeometry:
     options = pycolmap.TwoViewGeometryOptions()
     options.min_num_inliers = 6
@@ -274,9 +293,9 @@ def _verify(
         return pycolmap.TwoViewGeometry()
     return pycolmap.estimate_two_view_geometry(
         cameras[0],
-        a.keypoints.astype(np.float64),
+        a.features.keypoints.astype(np.float64),
         cameras[1],
-        b.keypoints.astype(np.float64),
+        b.features.keypoints.astype(np.float64),
         matches.indices.astype(np.uint32),
         options,
     )
@@ -312,12 +331,14 @@ def main() -> None:
     """Print the table and write the measured values."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path, nargs="?", default=os.environ.get("RECONFLOW_TEST_DATA", "") + "/dev")
-    parser.add_argument("--features", nargs="+", default=["sift:2048", "sift:4096", "sift:8192"])
-    parser.add_argument("--matchers", nargs="+", default=["ratio", "adalam"])
+    parser.add_argument("--with", nargs="+", dest="combinations", help="EXTRACTOR+MATCHER …; all that can run here")
+    parser.add_argument("--keypoints", type=int, default=ExtractConfig().max_keypoints)
+    parser.add_argument("--similarity", type=float, default=MatchConfig().min_similarity)
     parser.add_argument("--ratio", type=float, default=MatchConfig().ratio)
     parser.add_argument("--contrast", type=float, default=ExtractConfig().contrast_threshold)
     parser.add_argument("--long-edge", type=int, default=ExtractConfig().long_edge_px)
     parser.add_argument("--unrelated", type=int, default=400, help="pairs of unrelated photos")
+    parser.add_argument("--true", type=int, default=1000, help="pairs that show the same scene")
     parser.add_argument("--threads", type=int, default=1, help="pairs matched at a time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
@@ -326,7 +347,7 @@ def main() -> None:
     details: list[dict[str, object]] = []
     for row, results in measure(arguments):
         rows.append(row)
-        details += [{"features": row.features, "matcher": row.matcher, **_without_nan(result)} for result in results]
+        details += [{"combination": row.combination, **_without_nan(result)} for result in results]
         print(table([row]), flush=True)
     print("\n" + table(rows))
     if arguments.json:

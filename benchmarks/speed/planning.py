@@ -104,12 +104,14 @@ def plan_once(photos: int, *, seed: int) -> dict[str, dict[str, float]]:
     with timed("ingest"):
         ingest = plan_ingest([(record.name, PurePath(record.name)) for record in records], slots=SLOTS)
     with timed("extract"):
-        extract = plan_extract(records, stored={}, at_most=config.execution.images_per_extract_task, slots=SLOTS)
+        extract = plan_extract(
+            records, extractor="sift", stored={}, at_most=config.execution.images_per_extract_task, slots=SLOTS
+        )
     with timed("shortlist"):
         pairs = shortlist_pairs(records, retrieved=retrieved, config=config.shortlist)
     with timed("cameras and keys"):
         rig = assign_cameras(records, config=config.ingest)
-        images = [TileImage(r.name, ItemRef("pack", i), rig.camera(r.name)) for i, r in enumerate(records)]
+        images = [TileImage(r.name, (ItemRef("pack", i),), rig.camera(r.name)) for i, r in enumerate(records)]
         keys = view_keys(records, rig)
     options = {"images": images, "keys": keys, "images_per_side": config.execution.images_per_tile, "slots": SLOTS}
     with timed("match"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from reconflow.core.open3d_library import load_open3d
 from reconflow.errors import DependencyError
@@ -51,7 +52,20 @@ def execute(_: argparse.Namespace) -> int:
             mark = "[red]✗[/]" if needed else "[dim]–[/]"
             failed |= needed
         console.print(f"{mark} {name:<24} {found}", highlight=False)
+    _methods(console)
     return int(failed)
+
+
+def _methods(console: Console) -> None:
+    """Print which extractors and matchers can run, and what the others lack."""
+    from reconflow.nets.registry import combinations
+
+    found = combinations()
+    usable = ", ".join(one.name for one in found if one.usable)
+    console.print(f"\nfeatures and matchers that can run: {usable}", highlight=False, soft_wrap=True)
+    for one in found:
+        if not one.usable:
+            console.print(f"[dim]– {one.name}: {escape(one.reason)}[/]", highlight=False, soft_wrap=True)
 
 
 def _version(module: str) -> str:

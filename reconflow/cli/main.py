@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 import reconflow
-from reconflow.cli import demo, doctor, drift, evaluate, experiment, run, serve, weights, work
+from reconflow.cli import demo, doctor, drift, evaluate, experiment, match, run, serve, weights, work
 from reconflow.errors import (
     Cancelled,
     ClusterError,
@@ -23,7 +23,7 @@ FAILED = 1
 INTERRUPTED = 130
 
 _BAD_INPUT = (InputError, ConfigError, OutputError, ClusterError, WeightsError)
-_COMMANDS = (run, serve, evaluate, drift, experiment, demo, weights, doctor, work)
+_COMMANDS = (run, match, serve, evaluate, drift, experiment, demo, weights, doctor, work)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

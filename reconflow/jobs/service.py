@@ -39,6 +39,7 @@ from reconflow.jobs.results import ClusterEntry, JobResult
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ACTIVE, FINISHED, may_cancel, may_retry
 from reconflow.jobs.uploads import Upload, Uploads
+from reconflow.nets.registry import combinations
 from reconflow.store.publish import publishing
 
 logger = logging.getLogger(__name__)
@@ -288,9 +289,13 @@ class JobService:
         return max(ready)
 
     def options_schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of the options, with the presets and the configuration jobs start from."""
-        start = config_to_tree(self._config({}))
-        return {"schema": config_schema(), "presets": {k: dict(v) for k, v in PRESETS.items()}, "defaults": start}
+        """Return the JSON Schema of the options, the presets, what jobs start from, and which methods can run here."""
+        return {
+            "schema": config_schema(),
+            "presets": {name: dict(options) for name, options in PRESETS.items()},
+            "defaults": config_to_tree(self._config({})),
+            "methods": [msgspec.to_builtins(one) for one in combinations()],
+        }
 
     def numbers(self) -> ServiceNumbers:
         """Return what the gauges show now."""

@@ -62,7 +62,7 @@ class Aliked:
             )
         device = torch_device()
         with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(raster)).to(device).permute(2, 0, 1).float() / 255
+            pixels = torch.tensor(raster, device=device).permute(2, 0, 1).float() / 255
             allowed = torch.from_numpy(has_contrast(raster, _CONTRAST_RADIUS_PX)).to(device)
             found = network(pixels, threshold=self.threshold, at_most=config.max_keypoints, allowed=allowed)
         return features_in(

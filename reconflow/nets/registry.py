@@ -82,6 +82,8 @@ class ExtractorEntry:
     """Names of the weights it cannot do without."""
     learned: bool = False
     """Runs on torch, and on a GPU where there is one."""
+    coarse: bool = False
+    """Its keypoints have sizes, so the coarse pass on the largest of them can tell hopeless pairs."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,6 @@ class MatcherEntry:
     """Name of the weights it cannot do without, by extractor."""
     learned: bool = False
     """Runs on torch, and on a GPU where there is one."""
-    coarse: bool = False
-    """Hopeless pairs can be told by the coarse pass on its extractor's largest keypoints."""
     unites: bool = False
     """Takes the keypoints of several extractors at once, and no descriptors."""
 
@@ -108,7 +108,7 @@ _LIGHTGLUE_WEIGHTS: Mapping[str, str] = {
 }
 
 EXTRACTORS: Mapping[str, ExtractorEntry] = {
-    "sift": ExtractorEntry(_sift),
+    "sift": ExtractorEntry(_sift, coarse=True),
     **{name: ExtractorEntry(_aliked(name), (name,), learned=True) for name in _ALIKED},
     **{name: ExtractorEntry(_superpoint(name), (name,), learned=True) for name in _SUPERPOINT},
     "xfeat": ExtractorEntry(_xfeat, ("xfeat",), learned=True),
@@ -116,8 +116,8 @@ EXTRACTORS: Mapping[str, ExtractorEntry] = {
 """Name → how the extractor is made."""
 
 MATCHERS: Mapping[str, MatcherEntry] = {
-    "adalam": MatcherEntry(_adalam, coarse=True),
-    "ratio": MatcherEntry(_ratio, coarse=True),
+    "adalam": MatcherEntry(_adalam),
+    "ratio": MatcherEntry(_ratio),
     "mnn": MatcherEntry(_mnn),
     "lightglue": MatcherEntry(_lightglue, _LIGHTGLUE_WEIGHTS, learned=True),
     "lighterglue": MatcherEntry(_lightglue, _LIGHTGLUE_WEIGHTS, learned=True),

@@ -42,7 +42,7 @@ class XFeatExtractor:
         device = torch_device()
         model = _network(obtain_weights(weights_named(self.name)), device)
         with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(raster)).to(device).permute(2, 0, 1)[None].float() / 255
+            pixels = torch.tensor(raster, device=device).permute(2, 0, 1)[None].float() / 255
             found = model.detectAndCompute(pixels, top_k=config.max_keypoints)[0]
         # kornia resizes to multiples of 32 and scales pixel numbers back by the ratio, which moves their centres.
         inner = np.array([max(_STEP, side // _STEP * _STEP) for side in (width, height)], np.float32)

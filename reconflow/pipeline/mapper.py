@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from reconflow.core.union import unite
 from reconflow.pipeline.mapper_job import MapperJob, MapperLine, SceneSummary, write_summary
 from reconflow.pipeline.plan import MappingTask
 from reconflow.stages.reconstruct import View, ViewPair, reconstruct
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
 def _views(root: Root, task: MappingTask) -> list[View]:
     views: list[View] = []
     for image, camera_id in zip(task.images, task.camera_of, strict=True):
-        features = read_features(root, [image.ref])[image.ref]
+        stored = read_features(root, image.refs)
+        features = unite([stored[ref] for ref in image.refs]).features
         views.append(View(image.name, camera_id, image.camera, features.keypoints, features.colors))
     return views
 

@@ -43,24 +43,26 @@ class IngestTask(msgspec.Struct, frozen=True):
 
 
 class ExtractTask(msgspec.Struct, frozen=True):
-    """Photos to extract features of, into one pack."""
+    """Photos to extract features of, with one extractor, into one pack."""
 
     key: str
     images: tuple[ImageRecord, ...]
+    extractor: str
 
     def __len__(self) -> int:
         return len(self.images)
 
     def halves(self) -> tuple["ExtractTask", ...]:
         """Return the task in two, to find the item that kills its worker."""
-        return tuple(extract_task(part) for part in _halves(self.images))
+        return tuple(extract_task(part, self.extractor) for part in _halves(self.images))
 
 
 class TileImage(msgspec.Struct, frozen=True):
     """A photo of a tile: where its features lie and what camera it starts with."""
 
     name: str
-    ref: ItemRef
+    refs: tuple[ItemRef, ...]
+    """One for each extractor of the run."""
     camera: Camera
 
 
@@ -170,12 +172,12 @@ def plan_ingest(files: Sequence[tuple[str, PurePath]], *, slots: int) -> list[In
 
 
 def plan_extract(
-    records: Sequence[ImageRecord], *, stored: Mapping[str, ItemRef], at_most: int, slots: int
+    records: Sequence[ImageRecord], *, extractor: str, stored: Mapping[str, ItemRef], at_most: int, slots: int
 ) -> list[ExtractTask]:
-    """Return tasks for the photos whose features are not stored; photos of equal content are extracted once."""
+    """Return tasks for the photos whose features by ``extractor`` are not stored; equal photos are extracted once."""
     missing = {record.sha256: record for record in reversed(records) if record.sha256 not in stored}
     todo = sorted(missing.values(), key=lambda record: record.name)
-    return [extract_task(part) for part in _batches(todo, _batch(len(todo), slots, at_most=at_most))]
+    return [extract_task(part, extractor) for part in _batches(todo, _batch(len(todo), slots, at_most=at_most))]
 
 
 def plan_matches(
@@ -289,9 +291,9 @@ def ingest_task(files: Sequence[tuple[str, str]]) -> IngestTask:
     return IngestTask(fingerprint([list(file) for file in files])[:16], tuple(files))
 
 
-def extract_task(images: Sequence[ImageRecord]) -> ExtractTask:
+def extract_task(images: Sequence[ImageRecord], extractor: str) -> ExtractTask:
     """Return the task for ``images``."""
-    return ExtractTask(fingerprint([image.sha256 for image in images])[:16], tuple(images))
+    return ExtractTask(fingerprint(extractor, [image.sha256 for image in images])[:16], tuple(images), extractor)
 
 
 def match_task(images: Sequence[TileImage], pairs: Sequence[TilePair]) -> MatchTask:

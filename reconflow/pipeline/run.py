@@ -6,7 +6,6 @@ verified pairs, never features.
 
 import contextlib
 import logging
-import time
 import uuid
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -20,18 +19,20 @@ from reconflow.core.matches import PairSummary
 from reconflow.core.pairs import Pair
 from reconflow.core.scenes import Split
 from reconflow.errors import StageError, TooFewImagesError
+from reconflow.nets.registry import EXTRACTORS
 from reconflow.pipeline import mapping, tasks
 from reconflow.pipeline.cloud import CloudOutcome, load_cloud_library, write_clouds
 from reconflow.pipeline.cluster import MAPPER, Placement, placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.dispatch import Advanced, Died, Dispatcher, Done, Task
-from reconflow.pipeline.events import EventSink, Notice, StageAdvanced, StageFinished, StageStarted, ignore
+from reconflow.pipeline.events import EventSink, Notice, ignore
 from reconflow.pipeline.mapper_job import read_summary
 from reconflow.pipeline.outputs import MappedScene, RunFacts, write_outputs
 from reconflow.pipeline.pair_table import PairTable
 from reconflow.pipeline.photos import open_photos
 from reconflow.pipeline.plan import (
     CloudTask,
+    ExtractTask,
     MappingTask,
     MatchTask,
     RetrieveTask,
@@ -44,16 +45,17 @@ from reconflow.pipeline.plan import (
     plan_thumbnails,
     view_keys,
 )
+from reconflow.pipeline.preparation import needs_learned, prepare
 from reconflow.pipeline.result import RunResult
+from reconflow.pipeline.stage_counts import StageCounts
 from reconflow.pipeline.thumbnails import MOST_THUMBNAILS, make_thumbnails
 from reconflow.pipeline.versions import versions
-from reconflow.stages import verify
 from reconflow.stages.cameras import CameraRig, assign_cameras
 from reconflow.stages.reconstruct import MADE_WITH
 from reconflow.stages.shortlist import needs_retrieval, shortlist_pairs
 from reconflow.stages.split import split_scenes
-from reconflow.store.features import FeatureStore, features_namespace
-from reconflow.store.geometries import GeometryStore, geometries_namespace
+from reconflow.store.features import FeatureStore
+from reconflow.store.geometries import GeometryStore
 from reconflow.store.packs import ItemRef
 from reconflow.store.root import Root, open_root
 from reconflow.store.run_folder import RunFolder, RunManifest
@@ -115,37 +117,6 @@ def run(
             return work.reconstruct(files, dataset or photos.stem)
 
 
-class _Stage:
-    """Counts of a stage under way, told to the listener as they grow."""
-
-    def __init__(self, name: str, unit: str, total: int, reused: int, tell: EventSink):
-        self.name = name
-        self.total = total
-        self.reused = reused
-        self.done = reused
-        self.failed = 0
-        self._tell = tell
-        self._started = time.monotonic()
-        tell(StageStarted(stage=name, unit=unit, total=total, reused=reused))
-
-    def advance(self, fresh: int, detail: str = "") -> None:
-        """Say that ``fresh`` units beyond the reused ones are done; a smaller number than before is passed over."""
-        done = min(self.total, self.reused + fresh)
-        if done > self.done:
-            self.done = done
-            self._tell(StageAdvanced(stage=self.name, done=done, total=self.total, detail=detail))
-
-    def finish(self) -> float:
-        """Say that the stage is done and return its seconds."""
-        seconds = time.monotonic() - self._started
-        self._tell(
-            StageFinished(
-                stage=self.name, done=self.total, reused=self.reused, failed=self.failed, seconds=round(seconds, 3)
-            )
-        )
-        return seconds
-
-
 class _Run:
     """One run's state as it goes from stage to stage."""
 
@@ -169,13 +140,7 @@ class _Run:
         self.timings_s: dict[str, float] = {}
         self.reused: dict[str, int] = {}
         self.unreadable: list[Unreadable] = []
-        extractor = tasks.extractor(config.extract.extractor)
-        matcher = tasks.matcher(config.match.matcher, extractor=config.extract.extractor)
-        features = features_namespace(config.extract, made_with=extractor.made_with)
-        geometries = geometries_namespace(
-            config.match, config.verify, features=features, made_with=f"{matcher.made_with}, {verify.MADE_WITH}"
-        )
-        self.context = tasks.RunContext(root.url, config, features, geometries, line)
+        self.context = prepare(root, config, line, tell=tell)
 
     def reconstruct(self, files: Sequence[tuple[str, Path]], dataset: str) -> RunResult:
         """Go through all stages and return the result."""
@@ -225,29 +190,43 @@ class _Run:
         self._require_enough(records)
         return records
 
-    def _extract(self, records: Sequence[ImageRecord]) -> dict[str, ItemRef]:
-        refs = FeatureStore(self.root, self.context.features).index()
-        have = sum(record.sha256 in refs for record in records)
+    def _extract(self, records: Sequence[ImageRecord]) -> dict[str, tuple[ItemRef, ...]]:
+        """Return the places of the features of every photo that has them, by SHA-256: one for each extractor."""
         at_most = self.config.execution.images_per_extract_task
-        work = plan_extract(records, stored=refs, at_most=at_most, slots=self.where.slots)
-        with self._stage("extract", unit="photos", total=len(records), reused=have) as stage:
-            for ended in self._do(work, tasks.extract, stage, self.context):
-                if isinstance(ended, Died):
-                    failed = {image.name: ended.reason for image in ended.task.images}
-                else:
-                    refs.update(ended.outcome.refs)
-                    failed = ended.outcome.failed
-                stage.failed += len(failed)
-                for name, reason in failed.items():
-                    self.unreadable.append(Unreadable(name=name, reason=f"no features: {reason}"))
-                    self.tell(Notice(stage="extract", message=f"{name}: {reason}"))
-        return refs
+        stored = {name: FeatureStore(self.root, namespace).index() for name, namespace in self.context.features.items()}
+        have = sum(record.sha256 in refs for refs in stored.values() for record in records)
+        with self._stage("extract", unit="photos", total=len(records) * len(stored), reused=have) as stage:
+            for name, refs in stored.items():
+                learned = EXTRACTORS[name].learned
+                slots = self.where.learned_slots if learned else self.where.slots
+                work = plan_extract(records, extractor=name, stored=refs, at_most=at_most, slots=slots)
+                resources = self.where.learned if learned else self.where.compute
+                before = stage.done - stage.reused
+                for ended in self._do(work, tasks.extract, stage, self.context, resources=resources, before=before):
+                    self._keep_extracted(ended, refs, stage)
+        complete = set.intersection(*(set(refs) for refs in stored.values()))
+        return {sha256: tuple(refs[sha256] for refs in stored.values()) for sha256 in complete}
 
-    def _shortlist(self, records: Sequence[ImageRecord], refs: dict[str, ItemRef]) -> list[Pair]:
+    def _keep_extracted(
+        self, ended: Done[ExtractTask] | Died[ExtractTask], refs: dict[str, ItemRef], stage: StageCounts
+    ) -> None:
+        if isinstance(ended, Died):
+            failed = {image.name: ended.reason for image in ended.task.images}
+        else:
+            refs.update(ended.outcome.refs)
+            failed = ended.outcome.failed
+        stage.failed += len(failed)
+        known = {bad.name for bad in self.unreadable}
+        for name, reason in failed.items():
+            self.tell(Notice(stage="extract", message=f"{name}: {reason}"))
+            if name not in known:
+                self.unreadable.append(Unreadable(name=name, reason=f"no features: {reason}"))
+
+    def _shortlist(self, records: Sequence[ImageRecord], refs: dict[str, tuple[ItemRef, ...]]) -> list[Pair]:
         retrieved: list[list[int]] = []
         with self._stage("shortlist", unit="photos", total=len(records)) as stage:
             if needs_retrieval(len(records), config=self.config.shortlist):
-                work = RetrieveTask("retrieve", tuple(refs[record.sha256] for record in records))
+                work = RetrieveTask("retrieve", tuple(refs[record.sha256][0] for record in records))
                 for ended in self._do([work], tasks.retrieve, stage, self.context):
                     if isinstance(ended, Died):
                         raise StageError(f"retrieval failed: {ended.reason}", stage="shortlist")
@@ -259,12 +238,16 @@ class _Run:
     def _match(self, pairs: Sequence[Pair], images: Sequence[TileImage], keys: Sequence[str]) -> PairTable:
         table = PairTable(pairs, images, keys, GeometryStore(self.root, self.context.geometries).index())
         side = self.config.execution.images_per_tile
+        learned = needs_learned(self.config)
+        where, slots = (
+            (self.where.learned, self.where.learned_slots) if learned else (self.where.compute, self.where.slots)
+        )
         work: list[MatchTask] = plan_matches(
-            pairs, images=images, keys=keys, stored=table.stored, images_per_side=side, slots=self.where.slots
+            pairs, images=images, keys=keys, stored=table.stored, images_per_side=side, slots=slots
         )
         at_hand = read = 0
         with self._stage("match", unit="pairs", total=len(pairs), reused=table.count_stored()) as stage:
-            for ended in self._do(work, tasks.match, stage, self.context):
+            for ended in self._do(work, tasks.match, stage, self.context, resources=where):
                 if isinstance(ended, Died):
                     table.failed.update({pair.key: ended.reason for pair in ended.task.pairs})
                 else:
@@ -345,20 +328,21 @@ class _Run:
         self,
         work: Sequence[TaskT],
         body: Callable[..., Any],
-        stage: _Stage,
+        stage: StageCounts,
         *arguments: Any,
         resources: dict[str, float] | None = None,
+        before: int = 0,
     ) -> Generator[Done[TaskT] | Died[TaskT]]:
         where = self.where.compute if resources is None else resources
         for step in self.dispatcher.run(work, body, stage=stage.name, resources=where, arguments=arguments):
             if isinstance(step, Advanced):
-                stage.advance(step.done, step.detail)
+                stage.advance(before + step.done, step.detail)
             else:
                 yield step
 
     @contextlib.contextmanager
-    def _stage(self, name: str, *, unit: str, total: int, reused: int = 0) -> Generator[_Stage]:
-        stage = _Stage(name, unit, total, reused, self.tell)
+    def _stage(self, name: str, *, unit: str, total: int, reused: int = 0) -> Generator[StageCounts]:
+        stage = StageCounts(name, unit, total, reused, self.tell)
         yield stage
         self.timings_s[name] = stage.finish()
         self.reused[name] = reused
@@ -372,7 +356,9 @@ class _Run:
 
     def _write_manifest(self, records: Sequence[ImageRecord], keys: Sequence[str], dataset: str) -> None:
         self.folder.write_records(records, keys)
-        manifest = RunManifest(url=self.root.url, features=self.context.features, geometries=self.context.geometries)
+        manifest = RunManifest(
+            url=self.root.url, features=tuple(self.context.features.values()), geometries=self.context.geometries
+        )
         facts = {"dataset": dataset, "slots": self.where.slots, "mapper_threads": self.where.mapper_threads}
         sections = {"run": facts, "versions": versions(), "config": config_to_tree(self.config)}
         self.folder.write_manifest(manifest, sections=sections)

@@ -16,18 +16,17 @@ import numpy as np
 from reconflow.config import PipelineConfig
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord, Unreadable
-from reconflow.core.matches import Matches, TwoViewGeometry
+from reconflow.core.union import unite
 from reconflow.errors import Cancelled, DependencyError, OutputError, ReconflowError, StoreError
-from reconflow.nets.coarse import coarse_counts
-from reconflow.nets.protocols import Extractor, Matcher
-from reconflow.nets.registry import create_extractor, create_matcher
+from reconflow.nets.protocols import Extractor
+from reconflow.nets.registry import create_extractor
 from reconflow.nets.vlad import rank_neighbours, train_vocabulary, vlad
 from reconflow.pipeline.control import RunLine, TaskControl
 from reconflow.pipeline.feature_cache import FeatureCache
-from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask, RetrieveTask, TilePair
+from reconflow.pipeline.matching import coarse_reasons, match_pair, ready_methods
+from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask, RetrieveTask
 from reconflow.stages.extract import extract_features
 from reconflow.stages.ingest import ingest_image, read_image
-from reconflow.stages.verify import is_evidence, verify_pair
 from reconflow.store.features import FeatureStore, read_features
 from reconflow.store.geometries import GeometryStore, MatchedPair, StoredPair
 from reconflow.store.packs import ItemRef
@@ -45,8 +44,8 @@ class RunContext(msgspec.Struct, frozen=True):
 
     store: str
     config: PipelineConfig
-    features: str
-    """Namespace of the run's features."""
+    features: dict[str, str]
+    """Namespace of the features of each extractor, in the order in which their keypoints are united."""
     geometries: str
     """Namespace of the run's pairs."""
     line: RunLine
@@ -98,7 +97,7 @@ def ingest(task: IngestTask, context: RunContext) -> IngestOutcome:
 def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     """Extract the features of a batch of photos into one pack."""
     control = TaskControl(context.line, stage="extract", task=task.key)
-    config = context.config.extract
+    config = msgspec.structs.replace(context.config.extract, extractor=task.extractor)
     found: list[tuple[ImageRecord, Features]] = []
     failed: dict[str, str] = {}
     for done, record in enumerate(task.images):
@@ -112,7 +111,7 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
             logger.debug("extraction from %s failed", record.name, exc_info=True)
             failed[record.name] = _reason(error)
         control.advance(done + 1, record.name)
-    refs = FeatureStore(open_root(context.store), context.features).write(found)
+    refs = FeatureStore(open_root(context.store), context.features[task.extractor]).write(found)
     return ExtractOutcome(refs, failed, sum(len(features) for _, features in found))
 
 
@@ -121,15 +120,21 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     control = TaskControl(context.line, stage="match", task=task.key)
     root = open_root(context.store)
     cache = feature_cache(context.config.execution.feature_cache_mb)
-    stored, at_hand = cache.read(root, {image.ref for image in task.images})
-    features = [stored[image.ref] for image in task.images]
-    counts = _coarse(features, task.pairs, context)
+    stored, at_hand = cache.read(root, {ref for image in task.images for ref in image.refs})
+    photos = [unite([stored[ref] for ref in image.refs]) for image in task.images]
+    config = context.config
+    ready = ready_methods(config.extract.extractor, config.match.matcher)
+    places = [(pair.first, pair.second) for pair in task.pairs]
+    hopeless = coarse_reasons(photos, places, ready=ready, config=config.match)
     matched: list[MatchedPair] = []
     failed: dict[str, str] = {}
-    for done, (pair, count) in enumerate(zip(task.pairs, counts, strict=True)):
+    for done, (pair, reasons) in enumerate(zip(task.pairs, hopeless, strict=True)):
         control.check()
         try:
-            matched.append(_match_pair(pair, count, features, task, context))
+            cameras = task.images[pair.first].camera, task.images[pair.second].camera
+            a, b = photos[pair.first], photos[pair.second]
+            result = match_pair(a, b, cameras=cameras, ready=ready, hopeless=reasons, config=config)
+            matched.append(MatchedPair(pair.key, *result))
         except _FATAL:
             raise
         except Exception as error:
@@ -171,35 +176,6 @@ def feature_cache(megabytes: int) -> FeatureCache:
 def extractor(name: str) -> Extractor:
     """Return this process's extractor of the name: models are loaded once per worker, never sent to it."""
     return create_extractor(name)
-
-
-@functools.cache
-def matcher(name: str, *, extractor: str) -> Matcher:
-    """Return this process's matcher of the name, with its acceptance level for the extractor's features."""
-    return create_matcher(name, extractor=extractor)
-
-
-def _coarse(features: list[Features], pairs: tuple[TilePair, ...], context: RunContext) -> list[int]:
-    config = context.config.match
-    if config.coarse_keypoints == 0:
-        return [config.coarse_min_matches] * len(pairs)
-    return coarse_counts(features, [(pair.first, pair.second) for pair in pairs], config=config)
-
-
-def _match_pair(
-    pair: TilePair, coarse: int, features: list[Features], task: MatchTask, context: RunContext
-) -> MatchedPair:
-    config = context.config
-    if coarse < config.match.coarse_min_matches:
-        reason = f"coarse pass: {coarse} matches, {config.match.coarse_min_matches} needed"
-        return MatchedPair(pair.key, Matches.none(), TwoViewGeometry.undefined(), reason)
-    a, b = features[pair.first], features[pair.second]
-    method = matcher(config.match.matcher, extractor=config.extract.extractor)
-    matches = method.match(a, b, config=config.match)
-    cameras = (task.images[pair.first].camera, task.images[pair.second].camera)
-    geometry = verify_pair(matches, a, b, cameras=cameras, config=config.verify)
-    reason = is_evidence(geometry, len(matches), acceptance_inliers=method.acceptance_inliers, config=config.verify)
-    return MatchedPair(pair.key, matches, geometry, reason)
 
 
 def _each(root: object, refs: Iterable[ItemRef]) -> Iterable[Features]:

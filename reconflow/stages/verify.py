@@ -49,7 +49,14 @@ def verify_pair(
     )
 
 
-def is_evidence(geometry: TwoViewGeometry, putative: int, *, acceptance_inliers: int, config: VerifyConfig) -> str:
+def is_evidence(
+    geometry: TwoViewGeometry,
+    putative: int,
+    *,
+    acceptance_inliers: int,
+    config: VerifyConfig,
+    inliers: int | None = None,
+) -> str:
     """Return why a geometry does not show that two photos see the same place; empty where it does.
 
     Parameters
@@ -60,17 +67,20 @@ def is_evidence(geometry: TwoViewGeometry, putative: int, *, acceptance_inliers:
         Matches it was given.
     acceptance_inliers : int
         The matcher's own level, above what unrelated photos reach by chance; ``config.min_inliers`` overrules it.
+    inliers : int, optional
+        How many of the geometry's inliers are the matcher's, where several matchers took part; all by default.
 
     """
     needed = config.min_inliers or acceptance_inliers
+    found = len(geometry) if inliers is None else inliers
     if putative < needed:
         return f"{putative} matches, {needed} needed"
-    if len(geometry) < needed:
-        return f"{len(geometry)} inliers, {needed} needed"
+    if found < needed:
+        return f"{found} inliers, {needed} needed"
     if geometry.configuration in ("WATERMARK", "DEGENERATE"):
         return f"only a {geometry.configuration.lower()} in common"
-    if len(geometry) < config.min_inlier_ratio * putative:
-        return f"{len(geometry)} of {putative} matches agree, {config.min_inlier_ratio:.0%} needed"
+    if found < config.min_inlier_ratio * putative:
+        return f"{found} of {putative} matches agree, {config.min_inlier_ratio:.0%} needed"
     return ""
 
 

@@ -13,6 +13,7 @@ import tomli_w
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord
 from reconflow.core.matches import Matches, TwoViewGeometry
+from reconflow.core.union import unite
 from reconflow.errors import InputError, OutputError, StoreError
 from reconflow.store.features import FeatureStore, read_features
 from reconflow.store.geometries import GeometryStore, StoredPair, pair_key, read_geometries
@@ -25,7 +26,8 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run's features and pairs lie: what ``run.toml`` says under ``[store]``."""
 
     url: str
-    features: str
+    features: tuple[str, ...]
+    """Namespace of each extractor's features, in the order in which their keypoints are united."""
     geometries: str
 
 
@@ -96,14 +98,15 @@ class RunFeatures(Mapping[str, Features]):
     def __init__(self, path: Path):
         manifest, self._records, _ = _open(path)
         self._root = open_root(manifest.url)
-        self._refs = FeatureStore(self._root, manifest.features).index()
+        self._refs = [FeatureStore(self._root, namespace).index() for namespace in manifest.features]
 
     def __getitem__(self, name: str) -> Features:
-        ref = self._refs[self._records[name].sha256]
-        return read_features(self._root, [ref])[ref]
+        refs = [index[self._records[name].sha256] for index in self._refs]
+        stored = read_features(self._root, refs)
+        return unite([stored[ref] for ref in refs]).features
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, record in self._records.items() if record.sha256 in self._refs)
+        return (name for name, record in self._records.items() if all(record.sha256 in index for index in self._refs))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

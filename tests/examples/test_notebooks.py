@@ -23,4 +23,4 @@ def test_every_example_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
 
 
 def test_there_are_notebooks_to_run():
-    assert {path.stem for path in NOTEBOOKS} >= {"quickstart", "stages"}
+    assert {path.stem for path in NOTEBOOKS} >= {"quickstart", "stages", "compare_matchers"}

@@ -34,7 +34,7 @@ def photos(count):
 
 def tile_images(records):
     rig = assign_cameras(records, config=IngestConfig())
-    images = [TileImage(r.name, ItemRef("pack", i), rig.camera(r.name)) for i, r in enumerate(records)]
+    images = [TileImage(r.name, (ItemRef("pack", i),), rig.camera(r.name)) for i, r in enumerate(records)]
     return images, view_keys(records, rig), rig
 
 
@@ -42,7 +42,7 @@ def tile_images(records):
 def test_extraction_covers_exactly_what_is_not_stored(count, stored, at_most, slots):
     records = photos(count)
     have = {records[i].sha256: ItemRef("pack", i) for i in stored if i < count}
-    tasks = plan_extract(records, stored=have, at_most=at_most, slots=slots)
+    tasks = plan_extract(records, extractor="sift", stored=have, at_most=at_most, slots=slots)
     planned = [image.sha256 for task in tasks for image in task.images]
     assert sorted(planned) == sorted(r.sha256 for r in records if r.sha256 not in have)
     assert all(len(task) <= at_most for task in tasks)
@@ -50,7 +50,7 @@ def test_extraction_covers_exactly_what_is_not_stored(count, stored, at_most, sl
 
 def test_photos_of_equal_content_are_extracted_once():
     twins = [ImageRecord(name=n, path=n, sha256="same", width=9, height=9) for n in ("a", "b")]
-    (task,) = plan_extract(twins, stored={}, at_most=8, slots=1)
+    (task,) = plan_extract(twins, extractor="sift", stored={}, at_most=8, slots=1)
     assert [image.name for image in task.images] == ["a"]
 
 
@@ -139,7 +139,7 @@ def test_ten_thousand_photos_are_planned_in_seconds_and_little_memory():
     tracemalloc.start()
     started = time.process_time()
     images, keys, _ = tile_images(records)
-    extract = plan_extract(records, stored={}, at_most=8, slots=16)
+    extract = plan_extract(records, extractor="sift", stored={}, at_most=8, slots=16)
     match = plan_matches(pairs, images=images, keys=keys, stored={}, images_per_side=12, slots=16)
     seconds = time.process_time() - started
     _, peak = tracemalloc.get_traced_memory()

@@ -5,9 +5,11 @@ import threading
 import zipfile
 
 import msgspec
+import numpy as np
 import pytest
 
 import reconflow as rf
+from reconflow.config import load_config
 from reconflow.errors import Cancelled, NoImagesError, OutputError, TooFewImagesError
 from reconflow.pipeline.events import Notice, StageAdvanced, StageFinished, StageStarted
 from reconflow.pipeline.run import run
@@ -212,3 +214,20 @@ def test_bad_input_is_told_before_any_work(client, quick, out, tmp_path):
 def test_two_runs_do_not_write_to_one_folder(client, sample, quick, out):
     with RunFolder(out), pytest.raises(OutputError, match="another run is writing"):
         run(sample.images, out, client=client, config=quick)
+
+
+def test_several_extractors_share_tracks_and_what_is_stored_of_each(client, sample, quick, out, finished, weights):
+    methods = load_config(
+        overrides=["extract.max_keypoints=2000", "extract.extractor=sift,aliked-t16", "match.matcher=adalam,mnn"]
+    )
+    ears = Ears()
+    result = run(
+        sample.images, out, client=client, config=methods, store=str(finished[0].folder / "store"), on_event=ears
+    )
+    assert ears.reused()["extract"] == 11  # SIFT's are those of the run before
+    assert sorted(len(model.images) for model in result.clusters) == [5, 5]
+    alone = rf.open_features(finished[0].folder)
+    both = rf.open_features(out)
+    name = min(result.clusters[0].images)
+    assert len(both[name]) > len(alone[name])
+    assert np.array_equal(both[name].keypoints[: len(alone[name])], alone[name].keypoints)

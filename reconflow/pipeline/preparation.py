@@ -1,0 +1,52 @@
+"""What has to be known before a run's first task: its methods, their weights, and where everything is stored."""
+
+import msgspec
+
+from reconflow.config import PipelineConfig
+from reconflow.nets.methods import extractors_of, parse_methods, weights_of
+from reconflow.nets.weights import obtain_weights
+from reconflow.pipeline.control import RunLine
+from reconflow.pipeline.events import EventSink, Notice
+from reconflow.pipeline.matching import ready_methods
+from reconflow.pipeline.tasks import RunContext, extractor
+from reconflow.stages import verify
+from reconflow.store.features import features_namespace
+from reconflow.store.geometries import geometries_namespace
+from reconflow.store.root import Root
+
+
+def prepare(root: Root, config: PipelineConfig, line: RunLine, *, tell: EventSink) -> RunContext:
+    """Return what every task of a run is given, with the weights it needs on this machine.
+
+    Features are stored by extractor, so that a run with one of several extractors shares them.
+
+    Raises
+    ------
+    ConfigError
+        If an extractor or matcher is unknown, or they do not go together.
+    WeightsError
+        If weights are neither here nor to be had.
+
+    """
+    methods = parse_methods(config.extract.extractor, config.match.matcher)
+    for weights in weights_of(methods):
+        obtain_weights(weights, tell=lambda text: tell(Notice(stage="extract", message=text)))
+    features = {
+        name: features_namespace(
+            msgspec.structs.replace(config.extract, extractor=name), made_with=extractor(name).made_with
+        )
+        for name in extractors_of(methods)
+    }
+    ready = ready_methods(config.extract.extractor, config.match.matcher)
+    geometries = geometries_namespace(
+        config.match,
+        config.verify,
+        features=", ".join(features.values()),
+        made_with=", ".join([*(one.matcher.made_with for one in ready), verify.MADE_WITH]),
+    )
+    return RunContext(root.url, config, features, geometries, line)
+
+
+def needs_learned(config: PipelineConfig) -> bool:
+    """Tell whether any matcher of a run is a learned one, which belongs on a GPU where there is one."""
+    return any(method.learned for method in parse_methods(config.extract.extractor, config.match.matcher))

@@ -1,0 +1,134 @@
+"""Two photos matched by any methods, without a cluster or a store: for trying things out."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from reconflow.config import PipelineConfig
+from reconflow.core.arrays import Array
+from reconflow.core.cameras import Camera
+from reconflow.core.images import ImageRecord, Unreadable
+from reconflow.core.matches import Matches, TwoViewGeometry
+from reconflow.core.union import FeatureUnion, unite
+from reconflow.errors import InputError
+from reconflow.nets.methods import extractors_of, parse_methods, split_combination
+from reconflow.nets.registry import create_extractor
+from reconflow.pipeline.matching import are_among, match_pair, ready_methods
+from reconflow.report.match_plot import draw_matches
+from reconflow.stages.cameras import assign_cameras
+from reconflow.stages.extract import extract_features
+from reconflow.stages.ingest import ingest_image, read_image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class PhotoMatch:
+    """What two photos have in common by one combination of extractors and matchers."""
+
+    combination: str
+    """Such as ``sift+adalam``."""
+    images: tuple[Array, Array]
+    """Both photos, (H, W, 3) uint8 RGB, as they are in the files."""
+    features: tuple[FeatureUnion, FeatureUnion]
+    matches: Matches
+    geometry: TwoViewGeometry
+    reason: str
+    """Why this is no evidence of a common scene; empty where it is."""
+    extract_s: float
+    """Wall seconds for both photos, loading of models included."""
+    match_s: float
+    """Wall seconds of matching and verifying, loading of models included."""
+
+    def __str__(self) -> str:
+        verdict = "a common scene" if not self.reason else f"no common scene: {self.reason}"
+        counts = " and ".join(str(len(photo.features)) for photo in self.features)
+        times = f"{self.extract_s:.1f} s + {self.match_s:.1f} s"
+        return (
+            f"{self.combination}: {counts} keypoints, {len(self.matches)} putative, "
+            f"{len(self.geometry)} verified, {times}; {verdict}"
+        )
+
+    def plot(self, *, height_px: int = 480) -> "Image":
+        """Return both photos side by side with the verified matches in green and the dropped ones in red."""
+        places = self.matches.places(*(photo.features.keypoints for photo in self.features))
+        verified = are_among(self.matches.indices, self.geometry.inliers)
+        title = f"{self.combination}: {len(self.geometry)} of {len(self.matches)} matches verified"
+        return draw_matches(self.images, places, verified, title=title, height_px=height_px)
+
+
+def match_photos(
+    first: str | os.PathLike[str],
+    second: str | os.PathLike[str],
+    combination: str = "sift+adalam",
+    *,
+    config: PipelineConfig | None = None,
+) -> PhotoMatch:
+    """Match two photos.
+
+    Parameters
+    ----------
+    first, second : path
+        The photos.
+    combination : str
+        ``EXTRACTOR+MATCHER``, or several of them separated by commas: their keypoints and matches are put together.
+    config : PipelineConfig, optional
+        All other settings.
+
+    Raises
+    ------
+    InputError
+        If a file is no photo.
+    ConfigError
+        If the combination is unknown.
+    WeightsError
+        If its weights are neither here nor to be had.
+
+    """
+    extractors, matchers = split_combination(combination)
+    base = config or PipelineConfig()
+    config = msgspec.structs.replace(
+        base,
+        extract=msgspec.structs.replace(base.extract, extractor=extractors),
+        match=msgspec.structs.replace(base.match, matcher=matchers),
+    )
+    names = extractors_of(parse_methods(extractors, matchers))
+    cameras = _cameras((Path(first), Path(second)), config)
+    images = read_image(str(first)), read_image(str(second))
+    started = time.perf_counter()
+    features = _extracted(images[0], names, config), _extracted(images[1], names, config)
+    extracted = time.perf_counter()
+    ready = ready_methods(extractors, matchers)
+    matches, geometry, reason = match_pair(
+        *features, cameras=cameras, ready=ready, hopeless=[""] * len(ready), config=config
+    )
+    ended = time.perf_counter()
+    return PhotoMatch(combination, images, features, matches, geometry, reason, extracted - started, ended - extracted)
+
+
+def _cameras(paths: tuple[Path, Path], config: PipelineConfig) -> tuple[Camera, Camera]:
+    records: list[ImageRecord] = []
+    for number, path in enumerate(paths):
+        if not path.is_file():
+            raise InputError(f"{path} does not exist")
+        record = ingest_image(f"{number} {path.name}", path, config=config.ingest)
+        if isinstance(record, Unreadable):
+            raise InputError(f"{path} {record.reason}")
+        records.append(record)
+    rig = assign_cameras(records, config=config.ingest)
+    return rig.camera(records[0].name), rig.camera(records[1].name)
+
+
+def _extracted(image: Array, names: tuple[str, ...], config: PipelineConfig) -> FeatureUnion:
+    parts = [
+        extract_features(
+            image, config=msgspec.structs.replace(config.extract, extractor=name), extractor=create_extractor(name)
+        )
+        for name in names
+    ]
+    return unite(parts)
