@@ -40,6 +40,7 @@ def download(
             raise WeightsError(f"{url} sent other bytes than expected, SHA-256 {digest[:12]}…")
         partial.replace(path)
     except urllib.error.HTTPError as error:
+        error.close()
         raise WeightsError(f"{url} answered {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise WeightsError(f"{url} cannot be reached: {error.reason}") from error

@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 import hashlib
 import pickle
 
@@ -90,6 +91,8 @@ def test_a_download_that_fails_leaves_nothing_and_says_what_to_do(places, server
     for part in ("model.pth", "https://example.org/model", str(places / "mine")):
         assert part in caught.value.message
     assert not [path for path in places.rglob("*") if path.is_file()]
+    del caught
+    gc.collect()  # here, and not in the middle of another test
 
 
 def test_nobody_there_is_one_helpful_sentence(places, free_port):
