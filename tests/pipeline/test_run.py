@@ -218,7 +218,7 @@ def test_two_runs_do_not_write_to_one_folder(client, sample, quick, out):
 
 def test_several_extractors_share_tracks_and_what_is_stored_of_each(client, sample, quick, out, finished, weights):
     methods = load_config(
-        overrides=["extract.max_keypoints=2000", "extract.extractor=sift,aliked-t16", "match.matcher=adalam,mnn"]
+        overrides=["extract.max_keypoints=2000", "extract.extractor=sift,aliked-t16", "match.matcher=adalam"]
     )
     ears = Ears()
     result = run(
