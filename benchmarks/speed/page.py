@@ -42,7 +42,8 @@ PASSWORD = "for this benchmark only"
 NAME = "cluster0_model0"
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 FIRST_DRAWN = """async (count) => {
-    while (document.querySelector(".scene-stage")?.dataset.points !== String(count)) await new Promise(requestAnimationFrame);
+    const arrived = () => document.querySelector(".scene-stage")?.dataset.points === String(count);
+    while (!arrived()) await new Promise(requestAnimationFrame);
     const gl = document.querySelector(".scene-canvas").getContext("webgl2");
     gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4)); // waits until all is drawn
     return performance.now() - performance.getEntriesByName("cloud-downloaded")[0].startTime;
@@ -76,7 +77,7 @@ def main() -> None:
             try:
                 url = _url(process)
                 job_id = _finished_job(Path(data), arguments.points)
-                first_view, drawn, frames = _look(url, job_id, arguments.repeats)
+                first_view, drawn, frames = _look(url, job_id, arguments)
             finally:
                 process.terminate()
     result = Page(
@@ -148,7 +149,7 @@ def _sphere(points: int) -> Model:
     )
 
 
-def _look(url: str, job_id: str, repeats: int) -> tuple[list[float], list[float], list[float]]:
+def _look(url: str, job_id: str, arguments: argparse.Namespace) -> tuple[list[float], list[float], list[float]]:
     """Open the page again and again; the first time warms up and is not counted."""
     from playwright.sync_api import sync_playwright
 
@@ -158,7 +159,7 @@ def _look(url: str, job_id: str, repeats: int) -> tuple[list[float], list[float]
     frames: list[float] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        for turn in range(repeats + 1):
+        for turn in range(arguments.repeats + 1):
             context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 860})
             page = context.new_page()
             begun = time.perf_counter()
@@ -168,7 +169,7 @@ def _look(url: str, job_id: str, repeats: int) -> tuple[list[float], list[float]
             page.get_by_label("Name").fill("admin")
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Sign in").click()
-            took = page.evaluate(FIRST_DRAWN, points)
+            took = page.evaluate(FIRST_DRAWN, arguments.points)
             rate = page.evaluate(TURNING)
             if turn:
                 first_view.append(seen)
