@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from schema import (
+    Dense,
     Machine,
     Matching,
     Outcome,
@@ -74,6 +75,8 @@ def section(name: str, result: Result) -> str:
             return f"## The service while a job runs: {source}\n\n{_service(result)}"
         case Page():
             return f"## The web page: {source}\n\n{_page(result)}"
+        case Dense():
+            return f"## MASt3R beside the usual order of work: {source}\n\n{_dense(result)}"
         case Scoring():
             return f"## The IMC2025 metric beside an independent implementation: {source}\n\n{_scoring(result)}"
         case Matching():
@@ -210,6 +213,21 @@ def _page(result: Page) -> str:
         ["turning them", f"{result.turning_fps:.0f} frames/s"],
     ]
     return "\n\n".join([_machine(result.machine), about, _table(["", ""], lines)])
+
+
+def _dense(result: Dense) -> str:
+    about = (
+        f"{result.device}; {result.weights}; {result.photos} photos of {result.long_edge_px} px, {result.pairs} pairs,"
+        f" {result.precision}, {result.rounds} rounds. On a GPU: {result.on_a_gpu}."
+    )
+    sides = {"photos once, pairs in batches": result.ours, "pair by pair, fp32, encoded anew": result.usual}
+    lines = [[n, f"{s.wall_ms:.0f}", f"{s.cpu_ms:.0f}", f"{s.matches:.0f}"] for n, s in sides.items()]
+    table = _table(["order of work", "ms a pair", "CPU ms a pair", "matches a pair"], lines)
+    ratios = (
+        f"{result.wall_ratio:.2f} × as fast, {result.cpu_ratio:.2f} × by CPU time, with"
+        f" {result.usual_matches_kept:.1%} of the same matches."
+    )
+    return "\n\n".join([_machine(result.machine), about, table, ratios + "\n"])
 
 
 def _scoring(result: Scoring) -> str:

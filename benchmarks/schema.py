@@ -190,7 +190,36 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="pag
     """Frames a second while the view turns; fewer points are drawn meanwhile."""
 
 
-Result = Quality | Planning | Scoring | Matching | Pairs | Service | Page
+class DenseSide(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a comparison of dense matching; all figures are for one pair."""
+
+    wall_ms: float
+    cpu_ms: float
+    matches: float
+
+
+class Dense(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
+    """MASt3R in batches against one pair at a time, by ``speed/mast3r.py``; ratios are the other's time over ours."""
+
+    machine: Machine
+    device: str
+    on_a_gpu: str
+    """``measured``, or why not."""
+    weights: str
+    photos: int
+    pairs: int
+    long_edge_px: int
+    precision: str
+    rounds: int
+    ours: DenseSide
+    usual: DenseSide
+    wall_ratio: float
+    cpu_ratio: float
+    usual_matches_kept: float
+    """Share of the usual way's matches that ours has too."""
+
+
+Result = Quality | Planning | Scoring | Matching | Pairs | Service | Page | Dense
 
 
 def read_result(path: Path) -> Result:
@@ -207,7 +236,7 @@ def read_result(path: Path) -> Result:
         raise ValueError(f"{path.name} names a place on a machine: {place.group()}")
     names = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     if "kind" in names:
-        kind = Quality | Planning | Service | Page
+        kind = Quality | Planning | Service | Page | Dense
     else:
         kind = Matching if "comparisons" in names else Pairs if "pairs" in names else Scoring
     try:
