@@ -23,6 +23,7 @@ import msgspec
 
 from reconflow.errors import ConfigError
 
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 PresetName = Literal["fast", "default", "best"]
 
 
@@ -124,7 +125,7 @@ class MatchConfig(_Section, frozen=True):
     coarse_min_matches: int = 3
     seed_step: int = 8
     return_px: float = 3.0
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         self._require("ratio", low=0.1, high=1.0)

@@ -1,13 +1,11 @@
 """Where networks run, how exactly, and which of them stay loaded."""
 
 import functools
-from typing import Literal
 
 import torch
 
+from reconflow.config import Precision
 from reconflow.nets.residence import Residence
-
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MOST_ON_A_GPU = 2

@@ -60,6 +60,21 @@ def extractors_of(methods: tuple[Method, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for method in methods for name in method.extractors))
 
 
+def encoder_of(methods: tuple[Method, ...]) -> str:
+    """Return the name of the encoder that a matcher of the run reads; empty where none does.
+
+    Raises
+    ------
+    ConfigError
+        If there are several.
+
+    """
+    names = sorted({MATCHERS[method.matcher].encoder for method in methods} - {""})
+    if len(names) > 1:
+        raise ConfigError(f"match.matcher: one run can use one encoder, not {' and '.join(names)}")
+    return names[0] if names else ""
+
+
 def weights_of(methods: tuple[Method, ...]) -> list[Weights]:
     """Return the weights a run cannot do without."""
     names = [name for extractor in extractors_of(methods) for name in EXTRACTORS[extractor].weights]

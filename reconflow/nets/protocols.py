@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from reconflow.config import ExtractConfig, MatchConfig
 from reconflow.core.arrays import Array
@@ -117,6 +117,16 @@ class TileMatcher(Protocol):
         Matches of keypoints come first, in the order of the first photo's keypoints.
         """
         ...
+
+
+def matches_tiles(matcher: Matcher | TileMatcher) -> TypeGuard[TileMatcher]:
+    """Tell whether a matcher takes whole tiles."""
+    return hasattr(type(matcher), "match_tile")
+
+
+def matches_pairs(matcher: Matcher | TileMatcher) -> TypeGuard[Matcher]:
+    """Tell whether a matcher takes pairs one by one."""
+    return not matches_tiles(matcher)
 
 
 class GlobalDescriptor(Protocol):

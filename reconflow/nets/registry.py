@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import msgspec
 
+from reconflow.config import Precision
 from reconflow.errors import ConfigError, DependencyError
-from reconflow.nets.protocols import Extractor, Matcher
+from reconflow.nets.protocols import Extractor, ImageEncoder, Matcher, TileMatcher
 from reconflow.nets.weights import absence, weights_named
 
 _T = TypeVar("_T")
@@ -73,6 +74,21 @@ def _lightglue(extractor: str, level: int) -> Matcher:
     return LightGlueMatcher(level, _LIGHTGLUE_WEIGHTS[extractor])
 
 
+def _mast3r(name: str) -> Callable[[str, int], TileMatcher]:
+    def make(_: str, level: int) -> TileMatcher:
+        from reconflow.nets.mast3r.matcher import Mast3rMatcher
+
+        return Mast3rMatcher(level, hybrid=name == "mast3r_hybrid")
+
+    return make
+
+
+def _mast3r_encoder(precision: Precision) -> ImageEncoder:
+    from reconflow.nets.mast3r.encoder import Mast3rEncoder
+
+    return Mast3rEncoder(precision=precision)
+
+
 @dataclass(frozen=True)
 class ExtractorEntry:
     """How an extractor is made, and what it needs."""
@@ -90,13 +106,15 @@ class ExtractorEntry:
 class MatcherEntry:
     """How a matcher is made for an extractor's features and a level of evidence, and what it needs."""
 
-    make: Callable[[str, int], Matcher]
+    make: Callable[[str, int], Matcher | TileMatcher]
     weights: Mapping[str, str] = field(default_factory=dict[str, str])
     """Name of the weights it cannot do without, by extractor."""
     learned: bool = False
     """Runs on torch, and on a GPU where there is one."""
     unites: bool = False
     """Takes the keypoints of several extractors at once, and no descriptors."""
+    encoder: str = ""
+    """Name of the encoder whose encodings of the photos it reads."""
 
 
 _ALIKED = ("aliked-t16", "aliked-n16", "aliked-n16rot", "aliked-n32")
@@ -115,12 +133,21 @@ EXTRACTORS: Mapping[str, ExtractorEntry] = {
 }
 """Name → how the extractor is made."""
 
+ENCODERS: Mapping[str, Callable[[Precision], ImageEncoder]] = {"mast3r": _mast3r_encoder}
+"""Name → what makes the encoder of a precision."""
+
 MATCHERS: Mapping[str, MatcherEntry] = {
     "adalam": MatcherEntry(_adalam),
     "ratio": MatcherEntry(_ratio),
     "mnn": MatcherEntry(_mnn),
     "lightglue": MatcherEntry(_lightglue, _LIGHTGLUE_WEIGHTS, learned=True),
     "lighterglue": MatcherEntry(_lightglue, _LIGHTGLUE_WEIGHTS, learned=True),
+    **{
+        name: MatcherEntry(
+            _mast3r(name), dict.fromkeys(EXTRACTORS, "mast3r"), learned=True, unites=True, encoder="mast3r"
+        )
+        for name in ("mast3r", "mast3r_hybrid")
+    },
 }
 """Name → how the matcher is made."""
 
@@ -134,10 +161,12 @@ ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {
     ("superpoint", "lightglue"): 30,
     ("xfeat", "mnn"): 40,
     ("xfeat", "lighterglue"): 20,
+    ("sift", "mast3r"): 60,
+    **{(name, "mast3r_hybrid"): 60 for name in EXTRACTORS},
 }
 """Which matchers go with which extractor, and the level of evidence of both together: above the most inliers any of
-400 pairs of unrelated photos reached in ``benchmarks/quality/pairs.py``. LightGlue's and SuperPoint's were not
-measured, for want of weights."""
+400 pairs of unrelated photos reached in ``benchmarks/quality/pairs.py``. LightGlue's, SuperPoint's and MASt3R's
+were not measured, for want of weights."""
 
 
 class Combination(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +217,23 @@ def create_extractor(name: str) -> Extractor:
     return entry.make()
 
 
-def create_matcher(name: str, *, extractor: str = "sift") -> Matcher:
+def create_encoder(name: str, *, precision: Precision = "auto") -> ImageEncoder:
+    """Return the encoder of a name such as ``mast3r``.
+
+    Raises
+    ------
+    ConfigError
+        If there is none; it names those there are.
+    DependencyError
+        If it needs packages that are not installed.
+
+    """
+    make = _known("encoder", name, ENCODERS)
+    _require_packages(name, learned=True)
+    return make(precision)
+
+
+def create_matcher(name: str, *, extractor: str = "sift") -> Matcher | TileMatcher:
     """Return the matcher of a name such as ``adalam``, with its acceptance level for the extractor's features.
 
     Raises

@@ -1,22 +1,23 @@
 """Matching a pair: every method on its own features, what they find put together, one verification."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from reconflow.config import MatchConfig, PipelineConfig
+from reconflow.config import MatchConfig, PipelineConfig, Precision
 from reconflow.core.arrays import Array
 from reconflow.core.cameras import Camera
+from reconflow.core.encodings import Encoding
 from reconflow.core.features import Features
 from reconflow.core.matches import Matches, TwoViewGeometry
 from reconflow.core.pairs import Pair
 from reconflow.core.union import FeatureUnion
 from reconflow.nets.coarse import coarse_counts
 from reconflow.nets.methods import Method, extractors_of, parse_methods
-from reconflow.nets.protocols import Matcher
-from reconflow.nets.registry import create_matcher
+from reconflow.nets.protocols import ImageEncoder, Matcher, TileMatcher, View, matches_pairs, matches_tiles
+from reconflow.nets.registry import MATCHERS, create_encoder, create_matcher
 from reconflow.stages.verify import is_evidence, verify_pair
 
 
@@ -25,7 +26,7 @@ class ReadyMethod:
     """A method with its matcher, and the features it reads."""
 
     method: Method
-    matcher: Matcher
+    matcher: Matcher | TileMatcher
     part: int | None
     """Number of the extractor among those of the run; None for a matcher that reads the union of several."""
 
@@ -42,7 +43,7 @@ class ReadyMethod:
 
 
 @functools.cache
-def matcher(name: str, *, extractor: str) -> Matcher:
+def matcher(name: str, *, extractor: str) -> Matcher | TileMatcher:
     """Return this process's matcher of the name, with its acceptance level for the extractor's features."""
     return create_matcher(name, extractor=extractor)
 
@@ -56,10 +57,32 @@ def ready_methods(extractors: str, matchers: str) -> tuple[ReadyMethod, ...]:
         ReadyMethod(
             method=method,
             matcher=matcher(method.matcher, extractor=method.extractors[0]),
-            part=order.index(method.extractors[0]) if len(method.extractors) == 1 else None,
+            part=None if MATCHERS[method.matcher].unites else order.index(method.extractors[0]),
         )
         for method in methods
     )
+
+
+@functools.cache
+def encoder(name: str, precision: Precision) -> ImageEncoder:
+    """Return this process's encoder of the name."""
+    return create_encoder(name, precision=precision)
+
+
+def tile_matches(
+    photos: Sequence[FeatureUnion],
+    encodings: Sequence[Encoding | None],
+    pairs: Sequence[Pair],
+    *,
+    ready: Sequence[ReadyMethod],
+    config: MatchConfig,
+) -> Iterator[tuple[int, int, Matches]]:
+    """Yield what matchers of tiles make of all pairs: place of the pair, number of the method, its matches."""
+    for number, one in enumerate(ready):
+        if matches_tiles(one.matcher):
+            views = [View(one.features(photo), own) for photo, own in zip(photos, encodings, strict=True)]
+            for place, matches in one.matcher.match_tile(views, pairs, config=config):
+                yield place, number, one.in_union(matches, *(photos[index] for index in pairs[place]))
 
 
 def coarse_reasons(
@@ -78,29 +101,36 @@ def match_pair(
     ready: Sequence[ReadyMethod],
     hopeless: Sequence[str],
     config: PipelineConfig,
+    made: Mapping[int, Matches] | None = None,
 ) -> tuple[Matches, TwoViewGeometry, str]:
     """Return a pair's matches in rows of both unions, its geometry, and why it is no evidence of a common scene.
 
     Matches of all methods are verified together. They are evidence when those of one method alone are: its level was
-    measured for itself, and adding methods must not make chance likelier.
+    measured for itself, and adding methods must not make chance likelier. ``made`` holds what matchers of tiles found,
+    by number of the method.
     """
-    tried = [one for one, reason in zip(ready, hopeless, strict=True) if not reason]
+    by_tile = made or {}
+    tried = [number for number, reason in enumerate(hopeless) if not reason]
     if not tried:
         return Matches.none(), TwoViewGeometry.undefined(), hopeless[0]
-    found = [
-        one.in_union(one.matcher.match(one.features(a), one.features(b), config=config.match), a, b) for one in tried
-    ]
+    found = [by_tile[n] if n in by_tile else _match(ready[n], a, b, config.match) for n in tried]
     matches = together(found)
     geometry = verify_pair(matches, a.features, b.features, cameras=cameras, config=config.verify)
     doubts: dict[int, str] = {}
-    for one, own in zip(tried, found, strict=True):
+    for number, own in zip(tried, found, strict=True):
         inliers = len(geometry) if len(tried) == 1 else int(are_among(geometry.inliers, own.indices).sum())
-        level = one.matcher.acceptance_inliers
+        level = ready[number].matcher.acceptance_inliers
         doubt = is_evidence(geometry, len(own), acceptance_inliers=level, config=config.verify, inliers=inliers)
         doubts.setdefault(inliers, doubt)
         if not doubt:
             return matches, geometry, ""
     return matches, geometry, doubts[max(doubts)]
+
+
+def _match(one: ReadyMethod, a: FeatureUnion, b: FeatureUnion, config: MatchConfig) -> Matches:
+    if not matches_pairs(one.matcher):
+        raise ValueError(f"{one.matcher.name} matches tiles: give what it made")
+    return one.in_union(one.matcher.match(one.features(a), one.features(b), config=config), a, b)
 
 
 def together(found: Sequence[Matches]) -> Matches:

@@ -64,6 +64,8 @@ class TileImage(msgspec.Struct, frozen=True):
     refs: tuple[ItemRef, ...]
     """One for each extractor of the run."""
     camera: Camera
+    encoding: ItemRef | None = None
+    """For matchers that read what an encoder made of the photo."""
 
 
 class TilePair(msgspec.Struct, frozen=True):

@@ -3,13 +3,14 @@
 import msgspec
 
 from reconflow.config import PipelineConfig
-from reconflow.nets.methods import extractors_of, parse_methods, weights_of
+from reconflow.nets.methods import encoder_of, extractors_of, parse_methods, weights_of
 from reconflow.nets.weights import obtain_weights
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
-from reconflow.pipeline.matching import ready_methods
+from reconflow.pipeline.matching import encoder, ready_methods
 from reconflow.pipeline.tasks import RunContext, extractor
 from reconflow.stages import verify
+from reconflow.store.encodings import encodings_namespace
 from reconflow.store.features import features_namespace
 from reconflow.store.geometries import geometries_namespace
 from reconflow.store.root import Root
@@ -44,7 +45,9 @@ def prepare(root: Root, config: PipelineConfig, line: RunLine, *, tell: EventSin
         features=", ".join(features.values()),
         made_with=", ".join([*(one.matcher.made_with for one in ready), verify.MADE_WITH]),
     )
-    return RunContext(root.url, config, features, geometries, line)
+    name = encoder_of(methods)
+    encodings = encodings_namespace(encoder(name, config.match.precision).made_with) if name else ""
+    return RunContext(root.url, config, features, geometries, line, name, encodings)
 
 
 def needs_learned(config: PipelineConfig) -> bool:

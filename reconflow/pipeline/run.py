@@ -54,6 +54,7 @@ from reconflow.stages.cameras import CameraRig, assign_cameras
 from reconflow.stages.reconstruct import MADE_WITH
 from reconflow.stages.shortlist import needs_retrieval, shortlist_pairs
 from reconflow.stages.split import split_scenes
+from reconflow.store.encodings import EncodingStore
 from reconflow.store.features import FeatureStore
 from reconflow.store.geometries import GeometryStore
 from reconflow.store.packs import ItemRef
@@ -145,11 +146,11 @@ class _Run:
     def reconstruct(self, files: Sequence[tuple[str, Path]], dataset: str) -> RunResult:
         """Go through all stages and return the result."""
         records = self._ingest(files)
-        refs = self._extract(records)
+        refs, encodings = self._extract(records)
         records = [record for record in records if record.sha256 in refs]
         self._require_enough(records)
         rig = assign_cameras(records, config=self.config.ingest)
-        images = [TileImage(r.name, refs[r.sha256], rig.camera(r.name)) for r in records]
+        images = [TileImage(r.name, refs[r.sha256], rig.camera(r.name), encodings.get(r.sha256)) for r in records]
         keys = view_keys(records, rig)
         self._write_manifest(records, keys, dataset)
         pairs = self._shortlist(records, refs)
@@ -190,12 +191,16 @@ class _Run:
         self._require_enough(records)
         return records
 
-    def _extract(self, records: Sequence[ImageRecord]) -> dict[str, tuple[ItemRef, ...]]:
-        """Return the places of the features of every photo that has them, by SHA-256: one for each extractor."""
+    def _extract(self, records: Sequence[ImageRecord]) -> tuple[dict[str, tuple[ItemRef, ...]], dict[str, ItemRef]]:
+        """Return the places of features and encodings by SHA-256, for photos that have all of them."""
         at_most = self.config.execution.images_per_extract_task
         stored = {name: FeatureStore(self.root, namespace).index() for name, namespace in self.context.features.items()}
-        have = sum(record.sha256 in refs for refs in stored.values() for record in records)
-        with self._stage("extract", unit="photos", total=len(records) * len(stored), reused=have) as stage:
+        encodings: dict[str, ItemRef] = {}
+        if self.context.encoder:
+            encodings = EncodingStore(self.root, self.context.encodings).index()
+        places = [*stored.values(), *([encodings] if self.context.encoder else [])]
+        have = sum(record.sha256 in refs for refs in places for record in records)
+        with self._stage("extract", unit="photos", total=len(records) * len(places), reused=have) as stage:
             for name, refs in stored.items():
                 learned = EXTRACTORS[name].learned
                 slots = self.where.learned_slots if learned else self.where.slots
@@ -204,8 +209,18 @@ class _Run:
                 before = stage.done - stage.reused
                 for ended in self._do(work, tasks.extract, stage, self.context, resources=resources, before=before):
                     self._keep_extracted(ended, refs, stage)
-        complete = set.intersection(*(set(refs) for refs in stored.values()))
-        return {sha256: tuple(refs[sha256] for refs in stored.values()) for sha256 in complete}
+            if self.context.encoder:
+                self._encode(records, encodings, stage)
+        complete = set.intersection(*(set(refs) for refs in places))
+        return {sha256: tuple(refs[sha256] for refs in stored.values()) for sha256 in complete}, encodings
+
+    def _encode(self, records: Sequence[ImageRecord], encodings: dict[str, ItemRef], stage: StageCounts) -> None:
+        name, at_most = self.context.encoder, self.config.execution.images_per_extract_task
+        work = plan_extract(records, extractor=name, stored=encodings, at_most=at_most, slots=self.where.learned_slots)
+        before = stage.done - stage.reused
+        where = self.where.learned
+        for ended in self._do(work, tasks.encode, stage, self.context, resources=where, before=before):
+            self._keep_extracted(ended, encodings, stage)
 
     def _keep_extracted(
         self, ended: Done[ExtractTask] | Died[ExtractTask], refs: dict[str, ItemRef], stage: StageCounts

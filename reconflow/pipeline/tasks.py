@@ -14,23 +14,26 @@ import msgspec
 import numpy as np
 
 from reconflow.config import PipelineConfig
+from reconflow.core.encodings import Encoding
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord, Unreadable
-from reconflow.core.union import unite
+from reconflow.core.matches import Matches
+from reconflow.core.union import FeatureUnion, unite
 from reconflow.errors import Cancelled, DependencyError, OutputError, ReconflowError, StoreError
 from reconflow.nets.protocols import Extractor
 from reconflow.nets.registry import create_extractor
 from reconflow.nets.vlad import rank_neighbours, train_vocabulary, vlad
 from reconflow.pipeline.control import RunLine, TaskControl
 from reconflow.pipeline.feature_cache import FeatureCache
-from reconflow.pipeline.matching import coarse_reasons, match_pair, ready_methods
+from reconflow.pipeline.matching import coarse_reasons, encoder, match_pair, ready_methods, tile_matches
 from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask, RetrieveTask
 from reconflow.stages.extract import extract_features
 from reconflow.stages.ingest import ingest_image, read_image
+from reconflow.store.encodings import EncodingStore, read_encodings
 from reconflow.store.features import FeatureStore, read_features
 from reconflow.store.geometries import GeometryStore, MatchedPair, StoredPair
 from reconflow.store.packs import ItemRef
-from reconflow.store.root import open_root
+from reconflow.store.root import Root, open_root
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,10 @@ class RunContext(msgspec.Struct, frozen=True):
     geometries: str
     """Namespace of the run's pairs."""
     line: RunLine
+    encoder: str = ""
+    """Name of the encoder whose encodings the matcher reads; empty where it reads none."""
+    encodings: str = ""
+    """Namespace of the encodings."""
 
 
 class IngestOutcome(msgspec.Struct, frozen=True):
@@ -115,6 +122,33 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     return ExtractOutcome(refs, failed, sum(len(features) for _, features in found))
 
 
+def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
+    """Encode a batch of photos into one pack."""
+    control = TaskControl(context.line, stage="extract", task=task.key)
+    images: list[tuple[ImageRecord, np.ndarray]] = []
+    failed: dict[str, str] = {}
+    for record in task.images:
+        control.check()
+        try:
+            images.append((record, read_image(record.path)))
+        except _FATAL:
+            raise
+        except Exception as error:
+            failed[record.name] = _reason(error)
+    made: list[Encoding] = []
+    try:
+        made = encoder(context.encoder, context.config.match.precision).encode([image for _, image in images])
+    except _FATAL:
+        raise
+    except Exception as error:
+        logger.debug("encoding of %d photos failed", len(images), exc_info=True)
+        failed |= {record.name: _reason(error) for record, _ in images}
+    control.advance(len(task.images))
+    found = [(record, encoding) for (record, _), encoding in zip(images, made, strict=False)]
+    refs = EncodingStore(open_root(context.store), context.encodings).write(found)
+    return ExtractOutcome(refs, failed, 0)
+
+
 def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     """Match and verify the pairs of a tile into one pack; hopeless pairs end after the coarse pass."""
     control = TaskControl(context.line, stage="match", task=task.key)
@@ -128,12 +162,16 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     hopeless = coarse_reasons(photos, places, ready=ready, config=config.match)
     matched: list[MatchedPair] = []
     failed: dict[str, str] = {}
+    made, why = _by_tile(task, photos, root, control, config)
     for done, (pair, reasons) in enumerate(zip(task.pairs, hopeless, strict=True)):
         control.check()
+        if why:
+            failed[pair.key] = why
+            continue
         try:
             cameras = task.images[pair.first].camera, task.images[pair.second].camera
             a, b = photos[pair.first], photos[pair.second]
-            result = match_pair(a, b, cameras=cameras, ready=ready, hopeless=reasons, config=config)
+            result = match_pair(a, b, cameras=cameras, ready=ready, hopeless=reasons, config=config, made=made[done])
             matched.append(MatchedPair(pair.key, *result))
         except _FATAL:
             raise
@@ -144,6 +182,27 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
         control.advance(done + 1)
     pairs = GeometryStore(root, context.geometries).write(matched)
     return MatchOutcome(pairs, failed, at_hand, len(stored) - at_hand)
+
+
+def _by_tile(
+    task: MatchTask, photos: list[FeatureUnion], root: Root, control: TaskControl, config: PipelineConfig
+) -> tuple[list[dict[int, Matches]], str]:
+    """Return for each pair what matchers of tiles found, by number of the method, and why they failed, if they did."""
+    made: list[dict[int, Matches]] = [{} for _ in task.pairs]
+    ready = ready_methods(config.extract.extractor, config.match.matcher)
+    places = [(pair.first, pair.second) for pair in task.pairs]
+    try:
+        stored = read_encodings(root, [image.encoding for image in task.images if image.encoding])
+        encodings = [stored.get(image.encoding) if image.encoding else None for image in task.images]
+        for place, number, matches in tile_matches(photos, encodings, places, ready=ready, config=config.match):
+            control.check()
+            made[place][number] = matches
+    except _FATAL:
+        raise
+    except Exception as error:
+        logger.debug("matching of a tile failed", exc_info=True)
+        return made, _reason(error)
+    return made, ""
 
 
 def retrieve(task: RetrieveTask, context: RunContext) -> list[list[int]]:

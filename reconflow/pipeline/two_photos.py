@@ -15,9 +15,9 @@ from reconflow.core.images import ImageRecord, Unreadable
 from reconflow.core.matches import Matches, TwoViewGeometry
 from reconflow.core.union import FeatureUnion, unite
 from reconflow.errors import InputError
-from reconflow.nets.methods import extractors_of, parse_methods, split_combination
+from reconflow.nets.methods import encoder_of, extractors_of, parse_methods, split_combination
 from reconflow.nets.registry import create_extractor
-from reconflow.pipeline.matching import are_among, match_pair, ready_methods
+from reconflow.pipeline.matching import are_among, encoder, match_pair, ready_methods, tile_matches
 from reconflow.report.match_plot import draw_matches
 from reconflow.stages.cameras import assign_cameras
 from reconflow.stages.extract import extract_features
@@ -104,8 +104,12 @@ def match_photos(
     features = _extracted(images[0], names, config), _extracted(images[1], names, config)
     extracted = time.perf_counter()
     ready = ready_methods(extractors, matchers)
+    name = encoder_of(parse_methods(extractors, matchers))
+    encodings = encoder(name, config.match.precision).encode(images) if name else [None, None]
+    by_tile = tile_matches(features, encodings, [(0, 1)], ready=ready, config=config.match)
+    made = {number: matches for _, number, matches in by_tile}
     matches, geometry, reason = match_pair(
-        *features, cameras=cameras, ready=ready, hopeless=[""] * len(ready), config=config
+        *features, cameras=cameras, ready=ready, hopeless=[""] * len(ready), config=config, made=made
     )
     ended = time.perf_counter()
     return PhotoMatch(combination, images, features, matches, geometry, reason, extracted - started, ended - extracted)

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import torch
 
+from reconflow.config import Precision
 from reconflow.core.arrays import Array
 from reconflow.core.encodings import Encoding, Frame
 from reconflow.nets.batches import BatchRunner, grouped
-from reconflow.nets.devices import Precision, autocast, torch_device
+from reconflow.nets.devices import autocast, torch_device
 from reconflow.nets.mast3r.checkpoint import made_with, shared_mast3r
 from reconflow.nets.mast3r.frames import LONG_EDGE_PX, frame_of, framed
 from reconflow.nets.mast3r.model import PATCH
