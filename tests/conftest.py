@@ -1,3 +1,4 @@
+import argparse
 import contextlib
 import os
 import re
@@ -32,6 +33,77 @@ def test_data() -> Path:
 def weights() -> Path:
     """The folder of model weights."""
     return _folder("RECONFLOW_WEIGHTS")
+
+
+MAST3R_SIZES = {"encoder": (64, 2), "decoder": (64, 2), "head": 48}
+"""Width and depth of the encoder and of the decoders, hidden width of the heads."""
+
+
+def _norm(name, width):
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def _linear(name, into, out):
+    return {f"{name}.weight": (out, into), f"{name}.bias": (out,)}
+
+
+def _mlp(name, width):
+    return _linear(f"{name}.fc1", width, 2 * width) | _linear(f"{name}.fc2", 2 * width, width)
+
+
+def _attention(name, width):
+    return _linear(f"{name}.qkv", width, 3 * width) | _linear(f"{name}.proj", width, width)
+
+
+def _small_manifest():
+    """Names and shapes of a checkpoint of the smallest useful size."""
+    (wide, depth), (narrow, layers) = MAST3R_SIZES["encoder"], MAST3R_SIZES["decoder"]
+    shapes = {
+        "mask_token": (1, 1, narrow),
+        "patch_embed.proj.weight": (wide, 3, 16, 16),
+        "patch_embed.proj.bias": (wide,),
+    }
+    for i in range(depth):
+        block = f"enc_blocks.{i}"
+        shapes |= _norm(f"{block}.norm1", wide) | _norm(f"{block}.norm2", wide)
+        shapes |= _attention(f"{block}.attn", wide) | _mlp(f"{block}.mlp", wide)
+    for block in (f"{blocks}.{i}" for blocks in ("dec_blocks", "dec_blocks2") for i in range(layers)):
+        for name in ("norm1", "norm2", "norm3", "norm_y"):
+            shapes |= _norm(f"{block}.{name}", narrow)
+        for part in ("projq", "projk", "projv", "proj"):
+            shapes |= _linear(f"{block}.cross_attn.{part}", narrow, narrow)
+        shapes |= _attention(f"{block}.attn", narrow) | _mlp(f"{block}.mlp", narrow)
+    for head in ("downstream_head1", "downstream_head2"):
+        features = f"{head}.head_local_features"
+        shapes |= _linear(f"{features}.fc1", wide + narrow, MAST3R_SIZES["head"]) | _linear(
+            f"{features}.fc2", MAST3R_SIZES["head"], 25 * 256
+        )
+    return shapes | _norm("enc_norm", wide) | _norm("dec_norm", narrow) | _linear("decoder_embed", wide, narrow)
+
+
+@pytest.fixture(scope="session")
+def small_state() -> dict:
+    """Seeded tensors of a small MASt3R by name."""
+    torch = pytest.importorskip("torch")
+    generator = torch.Generator().manual_seed(3)
+    state = {}
+    for name, shape in _small_manifest().items():
+        noise = torch.randn(shape, generator=generator)
+        if len(shape) > 1:
+            state[name] = noise / noise[0].numel() ** 0.5
+        else:
+            state[name] = 0.1 * noise + (1.0 if "norm" in name and name.endswith("weight") else 0.0)
+    return state
+
+
+@pytest.fixture(scope="session")
+def small_weights(small_state, tmp_path_factory) -> Path:
+    """A checkpoint file as its authors would write it."""
+    import torch
+
+    path = tmp_path_factory.mktemp("mast3r") / "mast3r.pth"
+    torch.save({"args": argparse.Namespace(lr=1e-4), "model": small_state}, path)
+    return path
 
 
 class Serving:

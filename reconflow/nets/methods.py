@@ -6,6 +6,9 @@ from reconflow.errors import ConfigError
 from reconflow.nets.registry import EXTRACTORS, MATCHERS, acceptance_inliers
 from reconflow.nets.weights import Weights, weights_named
 
+_CHEAPEST = "sift"
+"""The extractor of a run whose matcher looks at no keypoints."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -91,6 +94,8 @@ def split_combination(text: str) -> tuple[str, str]:
     ('sift,aliked-n16rot', 'adalam,mnn')
     >>> split_combination("aliked-n16rot+superpoint+mast3r_hybrid")
     ('aliked-n16rot,superpoint', 'mast3r_hybrid')
+    >>> split_combination("mast3r")
+    ('sift', 'mast3r')
 
     Raises
     ------
@@ -98,6 +103,8 @@ def split_combination(text: str) -> tuple[str, str]:
         If it is no such text.
 
     """
+    if text in MATCHERS and MATCHERS[text].dense:
+        return _CHEAPEST, text
     parts = [part.split("+") for part in text.split(",")]
     if not all(len(part) >= 2 and all(part) for part in parts) or (len(parts) > 1 and max(map(len, parts)) > 2):
         raise ConfigError(f"{text!r}: write it as EXTRACTOR+MATCHER, for example sift+adalam")

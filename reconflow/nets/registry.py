@@ -115,6 +115,8 @@ class MatcherEntry:
     """Takes the keypoints of several extractors at once, and no descriptors."""
     encoder: str = ""
     """Name of the encoder whose encodings of the photos it reads."""
+    dense: bool = False
+    """Finds places of its own and looks at no keypoints, so that it may be named without an extractor."""
 
 
 _ALIKED = ("aliked-t16", "aliked-n16", "aliked-n16rot", "aliked-n32")
@@ -144,7 +146,12 @@ MATCHERS: Mapping[str, MatcherEntry] = {
     "lighterglue": MatcherEntry(_lightglue, _LIGHTGLUE_WEIGHTS, learned=True),
     **{
         name: MatcherEntry(
-            _mast3r(name), dict.fromkeys(EXTRACTORS, "mast3r"), learned=True, unites=True, encoder="mast3r"
+            _mast3r(name),
+            dict.fromkeys(EXTRACTORS, "mast3r"),
+            learned=True,
+            unites=True,
+            encoder="mast3r",
+            dense=name == "mast3r",
         )
         for name in ("mast3r", "mast3r_hybrid")
     },

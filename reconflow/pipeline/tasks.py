@@ -134,6 +134,7 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
         except _FATAL:
             raise
         except Exception as error:
+            logger.debug("reading of %s failed", record.name, exc_info=True)
             failed[record.name] = _reason(error)
     made: list[Encoding] = []
     try:

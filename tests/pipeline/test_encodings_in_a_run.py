@@ -1,0 +1,80 @@
+"""A run whose matcher reads what an encoder made of each photo: a small MASt3R with seeded weights, beside SIFT.
+
+Such weights match nothing, so the scene is SIFT's; what is seen here is that MASt3R has its part in the run."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from reconflow.config import load_config
+from reconflow.nets.registry import create_encoder
+from reconflow.nets.weights import find_weights, weights_named
+from reconflow.pipeline.cluster import open_client
+from reconflow.pipeline.events import StageStarted
+from reconflow.pipeline.run import run
+from reconflow.pipeline.two_photos import match_photos
+from reconflow.store.encodings import EncodingStore, encodings_namespace, read_encodings
+from reconflow.store.root import open_root
+from reconflow.world.photos import make_sample
+
+METHODS = ["extract.extractor=sift,sift", "match.matcher=adalam,mast3r_hybrid", "match.seed_step=64"]
+
+
+class Counts:
+    def __init__(self):
+        self.reused, self.total = {}, {}
+
+    def __call__(self, event):
+        if isinstance(event, StageStarted):
+            self.reused[event.stage], self.total[event.stage] = event.reused, event.total
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return make_sample(
+        tmp_path_factory.mktemp("photos"), scenes=("courtyard",), photos_per_scene=3, strays=0, size=(480, 352)
+    ).images
+
+
+@pytest.fixture(scope="module")
+def checkpoint(small_weights, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    shutil.copy(small_weights, folder / weights_named("mast3r").files[0].name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECONFLOW_WEIGHTS", str(folder))
+        assert find_weights(weights_named("mast3r"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def own_client(checkpoint):
+    """Workers that know where the weights are."""
+    with open_client(workers=2, gpus=0) as made:
+        yield made
+
+
+def test_photos_are_encoded_once_and_matched_by_tiles(own_client, photos, tmp_path):
+    methods = load_config(overrides=[*METHODS, "extract.max_keypoints=400", "cloud.normals=false"])
+    first, again = Counts(), Counts()
+    found = run(photos, tmp_path / "a", client=own_client, config=methods, on_event=first)
+    assert [len(model.images) for model in found.clusters] == [3]
+    assert first.total["extract"] == 6  # features and encodings
+    assert first.reused["extract"] == 0
+    store = str(tmp_path / "a" / "store")
+    run(photos, tmp_path / "b", client=own_client, config=methods, store=store, on_event=again)
+    assert again.reused["extract"] == 6
+    root = open_root(store)
+    made_with = create_encoder("mast3r").made_with
+    refs = list(EncodingStore(root, encodings_namespace(made_with)).index().values())
+    encodings = read_encodings(root, refs)
+    assert len(refs) == 3
+    assert {encoding.tokens.dtype for encoding in encodings.values()} == {np.dtype(np.float16)}
+
+
+def test_two_photos_are_matched_by_a_matcher_of_tiles(checkpoint, photos):
+    first, second = sorted(photos.iterdir())[:2]
+    config = load_config(overrides=["match.seed_step=64"])
+    matched = match_photos(first, second, combination="mast3r", config=config)
+    assert len(matched.matches) == len(matched.matches.first) > 0  # places of its own, no keypoints
+    assert matched.reason
