@@ -24,7 +24,7 @@ import msgspec
 from reconflow.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-PresetName = Literal["fast", "default", "best"]
+PresetName = Literal["fast", "default", "detailed", "best"]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -250,12 +250,19 @@ class PipelineConfig(_Section, frozen=True):
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "fast": {"extract": {"max_keypoints": 2048, "long_edge_px": 1024}},
     "default": {},
-    "best": {
+    "detailed": {
         "extract": {"max_keypoints": 12_000, "long_edge_px": 3200},
         "match": {"coarse_min_matches": 2},
     },
+    "best": {
+        "extract": {"extractor": "aliked-n16rot,superpoint", "max_keypoints": 4096},
+        "match": {"matcher": "mast3r_hybrid"},
+    },
 }
-"""Differences from the defaults, by preset name."""
+"""Differences from the defaults, by preset name, from the quickest to the most thorough. A preset never turns into
+another one: where its weights are missing, the run says so."""
+NEEDS_NO_WEIGHTS = "detailed"
+"""The most thorough preset that runs everywhere."""
 
 
 def load_config(
@@ -276,7 +283,7 @@ def load_config(
         A TOML or JSON file with one table per section.
     base : path, optional
         Such a file that presets start from, in place of the defaults.
-    preset : {"fast", "default", "best"}
+    preset : {"fast", "default", "detailed", "best"}
         Where to start from.
     options : mapping, optional
         Options by section, as a file would hold them.

@@ -39,6 +39,7 @@ from reconflow.jobs.results import ClusterEntry, JobResult
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ACTIVE, FINISHED, may_cancel, may_retry
 from reconflow.jobs.uploads import Upload, Uploads
+from reconflow.nets.methods import why_unusable
 from reconflow.nets.registry import combinations
 from reconflow.store.publish import publishing
 
@@ -293,6 +294,7 @@ class JobService:
         return {
             "schema": config_schema(),
             "presets": {name: dict(options) for name, options in PRESETS.items()},
+            "presets_missing": self._presets_missing(),
             "defaults": config_to_tree(self._config({})),
             "methods": [msgspec.to_builtins(one) for one in combinations()],
         }
@@ -325,6 +327,12 @@ class JobService:
             if event.stage in ACTIVE:
                 seconds[event.stage] = seconds.get(event.stage, 0.0) + following.at - event.at
         return seconds
+
+    def _presets_missing(self) -> dict[str, str]:
+        """Return what keeps presets from running here, by name; those that can run are left out."""
+        configs = {name: self._config({"preset": name}) for name in PRESETS}
+        found = {name: why_unusable(c.extract.extractor, c.match.matcher) for name, c in configs.items()}
+        return {name: reason for name, reason in found.items() if reason}
 
     def _config(self, options: Mapping[str, Any] | None) -> PipelineConfig:
         given = dict(options or {})

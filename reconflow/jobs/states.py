@@ -62,7 +62,7 @@ _HINTS: dict[ErrorCode, str] = {
     "no_images": "Pack .jpg, .png, .tif, .bmp or .webp photos into the ZIP.",
     "too_few_images": "Upload at least three readable photos; twenty or more that overlap work well.",
     "no_matches": "Photos must show the same place and overlap by half; upload more of them, taken closer together.",
-    "no_model": "Take photos from more places, not just directions, and retry with the preset `best`.",
+    "no_model": "Take photos from more places, not just directions, and retry with the preset `detailed`.",
     "bad_options": "GET /options lists every option and its limits.",
     "out_of_memory": "Retry with the preset `fast`, or with fewer photos.",
     "worker_lost": "Retry: it goes on from what is stored.",

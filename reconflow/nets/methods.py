@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from reconflow.errors import ConfigError
-from reconflow.nets.registry import EXTRACTORS, MATCHERS, acceptance_inliers
+from reconflow.nets.registry import EXTRACTORS, MATCHERS, acceptance_inliers, missing
 from reconflow.nets.weights import Weights, weights_named
 
 _CHEAPEST = "sift"
@@ -85,6 +85,20 @@ def weights_of(methods: tuple[Method, ...]) -> list[Weights]:
         table = MATCHERS[method.matcher].weights
         names += [table[extractor] for extractor in method.extractors if extractor in table]
     return [weights_named(name) for name in dict.fromkeys(names)]
+
+
+def why_unusable(extractors: str, matchers: str) -> str:
+    """Return what is missing on this machine for a run of these methods; empty where nothing is.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown, two do not go together, or their numbers differ.
+
+    """
+    methods = parse_methods(extractors, matchers)
+    pairs = [(extractor, method.matcher) for method in methods for extractor in method.extractors]
+    return "; ".join(dict.fromkeys(reason for pair in pairs for reason in missing(*pair)))
 
 
 def split_combination(text: str) -> tuple[str, str]:

@@ -203,7 +203,7 @@ def combination(extractor: str, matcher: str) -> Combination:
 
     """
     acceptance_inliers(extractor, matcher)
-    reason = "; ".join(_missing(extractor, matcher))
+    reason = "; ".join(missing(extractor, matcher))
     name = f"{extractor}+{matcher}"
     return Combination(name=name, extractor=extractor, matcher=matcher, usable=not reason, reason=reason)
 
@@ -268,7 +268,8 @@ def acceptance_inliers(extractor: str, matcher: str) -> int:
         raise ConfigError(f"{matcher} does not match features of {extractor}: choose one of {fitting}") from None
 
 
-def _missing(extractor: str, matcher: str) -> list[str]:
+def missing(extractor: str, matcher: str) -> list[str]:
+    """Return what an extractor with a matcher lacks on this machine, each with how to get it."""
     features, matching = EXTRACTORS[extractor], MATCHERS[matcher]
     if features.learned or matching.learned:
         absent = _absent_packages()

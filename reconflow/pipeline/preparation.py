@@ -2,9 +2,10 @@
 
 import msgspec
 
-from reconflow.config import PipelineConfig
+from reconflow.config import NEEDS_NO_WEIGHTS, PipelineConfig
+from reconflow.errors import WeightsError
 from reconflow.nets.methods import encoder_of, extractors_of, parse_methods, weights_of
-from reconflow.nets.weights import obtain_weights
+from reconflow.nets.weights import Weights, obtain_weights
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
 from reconflow.pipeline.matching import encoder, ready_methods
@@ -31,7 +32,7 @@ def prepare(root: Root, config: PipelineConfig, line: RunLine, *, tell: EventSin
     """
     methods = parse_methods(config.extract.extractor, config.match.matcher)
     for weights in weights_of(methods):
-        obtain_weights(weights, tell=lambda text: tell(Notice(stage="extract", message=text)))
+        _obtain(weights, tell)
     features = {
         name: features_namespace(
             msgspec.structs.replace(config.extract, extractor=name), made_with=extractor(name).made_with
@@ -48,6 +49,13 @@ def prepare(root: Root, config: PipelineConfig, line: RunLine, *, tell: EventSin
     name = encoder_of(methods)
     encodings = encodings_namespace(encoder(name, config.match.precision).made_with) if name else ""
     return RunContext(root.url, config, features, geometries, line, name, encodings)
+
+
+def _obtain(weights: Weights, tell: EventSink) -> None:
+    try:
+        obtain_weights(weights, tell=lambda text: tell(Notice(stage="extract", message=text)))
+    except WeightsError as error:
+        raise WeightsError(f"{error.message}; without them the preset `{NEEDS_NO_WEIGHTS}` is the next best") from error
 
 
 def needs_learned(config: PipelineConfig) -> bool:

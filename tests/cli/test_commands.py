@@ -115,3 +115,13 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(photos, tmp_path):
 def test_doctor_finds_this_machine_in_order(capfd):
     assert main(["doctor"]) == 0
     assert "Open3D" in capfd.readouterr().out
+
+
+def test_a_preset_whose_weights_are_missing_says_so_and_names_the_next_best(photos, tmp_path, capsys, monkeypatch):
+    for name in ("RECONFLOW_WEIGHTS", "RECONFLOW_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("RECONFLOW_OFFLINE", "1")
+    assert main(["run", str(photos.images), "--out", str(tmp_path / "out"), "--preset", "best"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "aliked-n16rot.pth" in said
+    assert "the preset `detailed` is the next best" in said

@@ -1,7 +1,8 @@
 import pytest
 
+from reconflow.config import NEEDS_NO_WEIGHTS, PRESETS, load_config
 from reconflow.errors import ConfigError
-from reconflow.nets.methods import Method, extractors_of, parse_methods, weights_of
+from reconflow.nets.methods import Method, extractors_of, parse_methods, weights_of, why_unusable
 
 
 def test_names_are_paired_in_order():
@@ -37,3 +38,21 @@ def test_the_same_method_twice_is_one():
 def test_what_cannot_be_is_told(extractors, matchers, words):
     with pytest.raises(ConfigError, match=words):
         parse_methods(extractors, matchers)
+
+
+def test_what_is_missing_is_told_of_all_methods_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECONFLOW_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("RECONFLOW_CACHE", str(tmp_path))
+    assert why_unusable("sift", "adalam") == ""
+    reason = why_unusable("sift,aliked-n16", "adalam,mnn")
+    assert "aliked-n16.pth" in reason
+    reason = why_unusable("aliked-n16,superpoint", "mast3r_hybrid")
+    assert all(reason.count(part) == 1 for part in ("aliked-n16.pth", "MASt3R_ViTLarge"))
+
+
+def test_every_preset_names_methods_that_go_together():
+    for name in PRESETS:
+        config = load_config(preset=name)
+        assert parse_methods(config.extract.extractor, config.match.matcher)
+    config = load_config(preset=NEEDS_NO_WEIGHTS)
+    assert not weights_of(parse_methods(config.extract.extractor, config.match.matcher))

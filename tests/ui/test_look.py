@@ -40,9 +40,9 @@ def test_an_upload_under_way(signed_in, shot, photos, cable):
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("heading", name="Stop this upload?").wait_for()
     shot(page, "dialog", full=False)
-    page.unroute_all()
     page.get_by_role("button", name="Stop and remove").click()
     page.get_by_text("Drop photos, a folder").wait_for()
+    page.unroute_all()
 
 
 def test_a_job_that_runs(signed_in, shot, upload):

@@ -271,7 +271,10 @@ def test_jobs_start_from_the_promoted_configuration_as_soon_as_there_is_one(tmp_
 
 def test_options_are_described_with_their_presets(web):
     body = web.anna.get("/options").json()
-    assert set(body["presets"]) == {"fast", "default", "best"}
+    assert list(body["presets"]) == ["fast", "default", "detailed", "best"]
+    assert list(body["presets_missing"]) == ["best"]
+    for part in ("superpoint", "MASt3R_ViTLarge"):
+        assert part in body["presets_missing"]["best"]
     assert body["defaults"]["match"]["ratio"] == 0.8
     assert "MatchConfig" in body["schema"]["$defs"]
 

@@ -222,5 +222,7 @@ export interface Schema {
 export interface OptionsReply {
   schema: Schema;
   presets: Record<string, Record<string, unknown>>;
+  /** What keeps presets from running here, by name. */
+  presets_missing: Record<string, string>;
   defaults: Record<string, unknown>;
 }

@@ -48,7 +48,7 @@ function retry(api: Api, job: Job, changed: (job: Job) => void): void {
     element("option", { value: "" }, "As before"),
     element("option", { value: "fast" }, "Fast"),
     element("option", { value: "default" }, "Balanced"),
-    element("option", { value: "best" }, "Best"),
+    element("option", { value: "detailed" }, "Detailed"),
   );
   void ask({
     title: "Try again?",

@@ -65,7 +65,7 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
   };
   const heard = (event: JobEvent): void => {
     log.add(event);
-    if (isEnded(first.stage)) return;
+    if (isEnded(first.stage) || isPast(event, job)) return;
     const started = job.started_at ?? (event.stage === "queued" ? null : event.at);
     job = { ...job, stage: event.stage, progress: event.progress, started_at: started };
     if (event.kind !== "notice") job = { ...job, message: event.message };
@@ -108,6 +108,12 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
     leaveEnded();
     document.title = "reconflow";
   };
+}
+
+/** Whether an event of the log, which is told from its beginning, is older than what is shown. */
+function isPast(event: JobEvent, job: Job): boolean {
+  if (job.started_at !== null && event.at < job.started_at) return true;
+  return event.stage !== "queued" && event.progress < job.progress;
 }
 
 function results(api: Api, target: HTMLElement, job: Job, log: Log, tab: string): () => void {

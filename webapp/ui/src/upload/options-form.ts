@@ -5,7 +5,8 @@ import type { OptionsReply, Schema } from "../wire";
 const PRESETS: Record<string, [name: string, text: string]> = {
   fast: ["Fast", "A first look. Fewer details per photo."],
   default: ["Balanced", "Good for most sets of photos."],
-  best: ["Best", "More detail at full resolution. Takes several times longer."],
+  detailed: ["Detailed", "Full resolution. Takes several times longer."],
+  best: ["Best", "Finds matches where others see none. Needs a graphics card."],
 };
 
 const SECTIONS: Record<string, string> = {
@@ -76,17 +77,24 @@ export class OptionsForm {
       element("legend", {}, "Quality"),
       ...names.map((name) => {
         const [label, text] = PRESETS[name] ?? [name, ""];
+        const missing = this.options.presets_missing[name];
         return element(
           "label",
-          { class: "preset" },
+          { class: "preset", title: missing ?? "" },
           element("input", {
             type: "radio",
             name: "preset",
             value: name,
             checked: name === "default",
+            disabled: missing !== undefined,
             onchange: () => this.showStart(),
           }),
-          element("span", {}, element("strong", {}, label), element("span", { class: "soft" }, text)),
+          element(
+            "span",
+            {},
+            element("strong", {}, label),
+            element("span", { class: "soft" }, missing === undefined ? text : "Not set up on this service."),
+          ),
         );
       }),
     );
