@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from schema import (
+    Combinations,
     Dense,
     Machine,
     Matching,
@@ -69,6 +70,8 @@ def section(name: str, result: Result) -> str:
     match result:
         case Quality():
             return f"## Whole runs beside plain COLMAP: {source}\n\n{_quality(result)}"
+        case Combinations():
+            return f"## Features and matchers in whole runs: {source}\n\n{_combinations(result)}"
         case Planning():
             return f"## Planning: {source}\n\n{_planning(result)}"
         case Service():
@@ -173,6 +176,23 @@ def _side_line(found: SetResult, side: str, outcome: Outcome) -> list[str]:
         f"{_peak(outcome.readings):.0f} MB",
         ratio,
     ]
+
+
+def _combinations(result: Combinations) -> str:
+    about = "Official / strict score, photos registered, wall seconds; one run each."
+    names = list(dict.fromkeys(run.combination for run in result.runs))
+    sets = list(dict.fromkeys(run.set for run in result.runs))
+    cells = {(run.combination, run.set): _combination_cell(run.outcome) for run in result.runs}
+    lines = [[name, *(cells.get((name, one), "not run") for one in sets)] for name in names]
+    settings = f" Settings: {', '.join(result.overrides)}." if result.overrides else ""
+    return "\n\n".join([_machine(result.machine), about + settings, _table(["", *sets], lines)])
+
+
+def _combination_cell(outcome: Outcome) -> str:
+    score = (
+        "" if outcome.official is None or outcome.strict is None else f"{outcome.official:.1f} / {outcome.strict:.1f}, "
+    )
+    return f"{score}{outcome.registered}/{outcome.images}, {outcome.readings[0].wall_s:.0f} s"
 
 
 def _planning(result: Planning) -> str:

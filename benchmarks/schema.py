@@ -72,6 +72,22 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     sets: list[SetResult]
 
 
+class CombinationRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One combination of extractors and matchers on one set."""
+
+    set: str
+    combination: str
+    outcome: Outcome
+
+
+class Combinations(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="combinations"):
+    """Whole runs of several combinations, by ``quality/combinations.py``."""
+
+    machine: Machine
+    overrides: list[str]
+    runs: list[CombinationRun]
+
+
 class Planning(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="planning"):
     """Planning of many photos, by ``speed/planning.py``."""
 
@@ -219,7 +235,7 @@ class Dense(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="de
     """Share of the usual way's matches that ours has too."""
 
 
-Result = Quality | Planning | Scoring | Matching | Pairs | Service | Page | Dense
+Result = Quality | Planning | Scoring | Matching | Pairs | Service | Page | Dense | Combinations
 
 
 def read_result(path: Path) -> Result:
@@ -236,7 +252,7 @@ def read_result(path: Path) -> Result:
         raise ValueError(f"{path.name} names a place on a machine: {place.group()}")
     names = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     if "kind" in names:
-        kind = Quality | Planning | Service | Page | Dense
+        kind = Quality | Planning | Service | Page | Dense | Combinations
     else:
         kind = Matching if "comparisons" in names else Pairs if "pairs" in names else Scoring
     try:

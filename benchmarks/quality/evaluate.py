@@ -10,7 +10,6 @@ of 10, for the score.
 
 import argparse
 import json
-import shutil
 import statistics
 import sys
 import tempfile
@@ -18,10 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from measure import measure, median_ratio, this_machine
+from measure import median_ratio, this_machine
+from outcomes import finished, our_outcome, outcome
 from schema import Outcome, Quality, Reading, SetResult, write_result
-
-from reconflow.evaluation.files import evaluate_files
 
 PEER = Path(__file__).with_name("peer_colmap.py")
 SEEDS = {"reconflow": "0 in every stage, unless set otherwise", "pycolmap": "its defaults"}
@@ -60,16 +58,16 @@ def _run_set(path: Path, scratch: Path, arguments: argparse.Namespace) -> SetRes
     command = [sys.executable, "-m", "reconflow.cli", "run", str(path / "images"), "--dataset", path.name]
     command += [part for text in arguments.overrides for part in ("--set", text)]
     for _ in range(arguments.repeats):
-        mine.append(_finished([*command, "--out", str(ours)], ours / "report.json"))
+        mine.append(finished([*command, "--out", str(ours)], ours / "report.json"))
         if not arguments.skip_peer:
-            peers.append(_finished(_peer_command(path, theirs, 3), theirs / "facts.json"))
+            peers.append(finished(_peer_command(path, theirs, 3), theirs / "facts.json"))
     defaults = None
     if arguments.peer_defaults:
-        reading = _finished(_peer_command(path, scratch / "peer10", 10), scratch / "peer10" / "facts.json")
+        reading = finished(_peer_command(path, scratch / "peer10", 10), scratch / "peer10" / "facts.json")
         defaults = _peer_outcome(path, scratch / "peer10", [reading])
     return SetResult(
         name=path.name,
-        reconflow=_our_outcome(path, ours, mine),
+        reconflow=our_outcome(path, ours, mine),
         peer=_peer_outcome(path, theirs, peers) if peers else None,
         peer_defaults=defaults,
         wall_ratio=median_ratio(mine, peers, "wall_s"),
@@ -77,64 +75,27 @@ def _run_set(path: Path, scratch: Path, arguments: argparse.Namespace) -> SetRes
     )
 
 
-def _finished(command: list[str], made: Path) -> Reading:
-    """Measure a command that makes the file ``made``. To find no model is a result, exit code 1; a crash is none."""
-    shutil.rmtree(made.parent, ignore_errors=True)
-    log = made.parent.with_suffix(".log")
-    reading = measure(command, log=log)
-    if reading.exit_code not in (0, 1) or not made.exists():
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-        raise SystemExit(f"{' '.join(command)}\nended with {reading.exit_code}:\n{tail}")
-    return reading
-
-
 def _peer_command(path: Path, out: Path, size: int) -> list[str]:
     options = ["--out", str(out), "--dataset", path.name, "--min-model-size", str(size)]
     return [sys.executable, str(PEER), str(path / "images"), *options]
 
 
-def _our_outcome(path: Path, out: Path, readings: list[Reading]) -> Outcome:
-    report = json.loads((out / "report.json").read_text())
-    return _outcome(path, out, readings, report["n_registered"], report["n_images"], report["timings_s"])
-
-
 def _peer_outcome(path: Path, out: Path, readings: list[Reading]) -> Outcome:
     facts = json.loads((out / "facts.json").read_text())
-    return _outcome(path, out, readings, facts["registered"], facts["images"], facts["stages_s"])
-
-
-def _outcome(
-    path: Path, out: Path, readings: list[Reading], registered: int, images: int, stages_s: dict[str, float]
-) -> Outcome:
-    scores: dict[str, float] = {}
-    strays = None
-    if (path / "truth.csv").exists():
-        for name in ("official", "strict"):
-            score = evaluate_files(path / "truth.csv", out / "submission.csv", thresholds=name)
-            scores[name] = 100 * score.final
-            strays = sum(dataset.outliers_in_a_cluster for dataset in score.datasets)
-    return Outcome(
-        registered=registered,
-        images=images,
-        outliers_in_a_scene=strays,
-        official=scores.get("official"),
-        strict=scores.get("strict"),
-        readings=readings,
-        stages_s={stage: round(seconds, 3) for stage, seconds in stages_s.items()},
-    )
+    return outcome(path, out, readings, facts["registered"], facts["images"], facts["stages_s"])
 
 
 def _line(result: SetResult) -> str:
     sides = {"reconflow": result.reconflow, "pycolmap (3)": result.peer, "pycolmap (10)": result.peer_defaults}
     lines = [result.name]
-    for side, outcome in sides.items():
-        if outcome is not None:
-            wall = statistics.median(reading.wall_s for reading in outcome.readings)
-            peak = max(reading.peak_process_mb for reading in outcome.readings)
-            score = "" if outcome.official is None else f" {outcome.official:6.2f} / {outcome.strict:6.2f}"
-            strays = "" if outcome.outliers_in_a_scene is None else f" strays {outcome.outliers_in_a_scene}"
-            count = f"{outcome.registered}/{outcome.images}"
-            lines.append(f"  {side:<14} {count:>8}{score}{strays}  {wall:7.1f} s  {peak:6.0f} MB  {outcome.stages_s}")
+    for side, found in sides.items():
+        if found is not None:
+            wall = statistics.median(reading.wall_s for reading in found.readings)
+            peak = max(reading.peak_process_mb for reading in found.readings)
+            score = "" if found.official is None else f" {found.official:6.2f} / {found.strict:6.2f}"
+            strays = "" if found.outliers_in_a_scene is None else f" strays {found.outliers_in_a_scene}"
+            count = f"{found.registered}/{found.images}"
+            lines.append(f"  {side:<14} {count:>8}{score}{strays}  {wall:7.1f} s  {peak:6.0f} MB  {found.stages_s}")
     if result.wall_ratio is not None:
         lines.append(f"  ratio of wall times {result.wall_ratio:.2f}, of CPU times {result.cpu_ratio:.2f}")
     return "\n".join(lines)

@@ -1,0 +1,62 @@
+"""Whole runs of several combinations of extractors and matchers on folders of photos with ground truth.
+
+    combinations.py DATA/dev/et … --with sift+adalam aliked-n16rot+mnn --json results/combinations.json
+
+A set is a folder as for ``evaluate.py``. Combinations take turns on each set, and nothing is kept between runs.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from measure import this_machine
+from outcomes import finished, our_outcome
+from schema import CombinationRun, Combinations, write_result
+
+from reconflow.nets.methods import split_combination, why_unusable
+
+
+def main() -> None:
+    """Measure, print and write after each run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", type=Path, nargs="+")
+    parser.add_argument("--with", nargs="+", dest="combinations", default=["sift+adalam"], metavar="COMBINATION")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="SECTION.OPTION=VALUE")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    for combination in arguments.combinations:
+        if reason := why_unusable(*split_combination(combination)):
+            parser.error(f"{combination}: {reason}")
+    machine = this_machine()
+    runs: list[CombinationRun] = []
+    for path in arguments.sets:
+        for combination in arguments.combinations:
+            runs.append(_run(path, combination, arguments.overrides))
+            print(_line(runs[-1]), flush=True)
+            if arguments.json:
+                write_result(Combinations(machine=machine, overrides=arguments.overrides, runs=runs), arguments.json)
+
+
+def _run(path: Path, combination: str, overrides: list[str]) -> CombinationRun:
+    extractors, matchers = split_combination(combination)
+    settings = [f"extract.extractor={extractors}", f"match.matcher={matchers}", *overrides]
+    command = [sys.executable, "-m", "reconflow.cli", "run", str(path / "images"), "--dataset", path.name]
+    command += [part for text in settings for part in ("--set", text)]
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "out"
+        reading = finished([*command, "--out", str(out)], out / "report.json")
+        return CombinationRun(set=path.name, combination=combination, outcome=our_outcome(path, out, [reading]))
+
+
+def _line(run: CombinationRun) -> str:
+    found = run.outcome
+    score = "" if found.official is None else f"{found.official:6.2f} / {found.strict:6.2f}"
+    count = f"{found.registered}/{found.images}"
+    return f"{run.set:<10} {run.combination:<36} {count:>8} {score} {found.readings[0].wall_s:7.1f} s {found.stages_s}"
+
+
+if __name__ == "__main__":
+    main()
