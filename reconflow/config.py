@@ -22,9 +22,9 @@ from typing import Any, Literal
 import msgspec
 
 from reconflow.errors import ConfigError
+from reconflow.presets import PRESETS
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-PresetName = Literal["fast", "default", "detailed", "best"]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -220,17 +220,20 @@ class CloudConfig(_Section, frozen=True):
 class ExecutionConfig(_Section, frozen=True):
     """How work is cut and placed. Nothing in here changes a result, so nothing in here is part of a cache key.
 
-    ``feature_cache_mb`` is what each worker keeps of the features it read: tiles share photos.
+    ``feature_cache_mb`` is what each worker keeps of the features it read: tiles share photos. ``gpu_memory_fraction``
+    bounds what one process takes of its GPU's memory: batches shrink until they fit.
     """
 
     images_per_extract_task: int = 8
     images_per_tile: int = 12
     feature_cache_mb: int = 256
+    gpu_memory_fraction: float = 0.9
 
     def __post_init__(self) -> None:
         self._require("images_per_extract_task", low=1)
         self._require("images_per_tile", low=1)
         self._require("feature_cache_mb", low=0)
+        self._require("gpu_memory_fraction", low=0.01, high=1)
 
 
 class PipelineConfig(_Section, frozen=True):
@@ -245,24 +248,6 @@ class PipelineConfig(_Section, frozen=True):
     reconstruct: ReconstructConfig = ReconstructConfig()
     cloud: CloudConfig = CloudConfig()
     execution: ExecutionConfig = ExecutionConfig()
-
-
-PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "fast": {"extract": {"max_keypoints": 2048, "long_edge_px": 1024}},
-    "default": {},
-    "detailed": {
-        "extract": {"max_keypoints": 12_000, "long_edge_px": 3200},
-        "match": {"coarse_min_matches": 2},
-    },
-    "best": {
-        "extract": {"extractor": "aliked-n16rot,superpoint", "max_keypoints": 4096},
-        "match": {"matcher": "mast3r_hybrid"},
-    },
-}
-"""Differences from the defaults, by preset name, from the quickest to the most thorough. A preset never turns into
-another one: where its weights are missing, the run says so."""
-NEEDS_NO_WEIGHTS = "detailed"
-"""The most thorough preset that runs everywhere."""
 
 
 def load_config(

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from reconflow.config import PRESETS, load_config
+from reconflow.config import load_config
 from reconflow.errors import InputError, OutputError
 from reconflow.nets.registry import combinations
+from reconflow.presets import PRESETS
 
 _EPILOG = """\
 examples:

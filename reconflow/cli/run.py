@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from reconflow.cli.encryption import add_tls_options, security_of
-from reconflow.config import PRESETS, PipelineConfig, load_config
+from reconflow.config import PipelineConfig, load_config
 from reconflow.errors import InputError
+from reconflow.presets import PRESETS
 
 if TYPE_CHECKING:
     from reconflow.pipeline.result import RunResult

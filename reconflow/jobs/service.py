@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from reconflow.config import PRESETS, PipelineConfig, config_schema, config_to_tree, load_config
+from reconflow.config import PipelineConfig, config_schema, config_to_tree, load_config
 from reconflow.core.drift import DriftReport
 from reconflow.errors import (
     ConfigError,
@@ -41,6 +41,7 @@ from reconflow.jobs.states import ACTIVE, FINISHED, may_cancel, may_retry
 from reconflow.jobs.uploads import Upload, Uploads
 from reconflow.nets.methods import why_unusable
 from reconflow.nets.registry import combinations
+from reconflow.presets import PRESETS
 from reconflow.store.publish import publishing
 
 logger = logging.getLogger(__name__)

@@ -16,6 +16,13 @@ def torch_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+@functools.cache
+def bound_gpu_memory(fraction: float) -> None:
+    """Let this process take at most a fraction of its GPU's memory; more is ``torch.OutOfMemoryError``, as ever."""
+    if torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(fraction)
+
+
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """Return the context in which matrix products run at a precision; ``auto`` is bfloat16 on a GPU, else float32."""
     wanted = ("bf16" if device.type == "cuda" else "fp32") if precision == "auto" else precision

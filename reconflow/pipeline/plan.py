@@ -126,6 +126,8 @@ class RetrieveTask(msgspec.Struct, frozen=True):
 
     key: str
     refs: tuple[ItemRef, ...]
+    encodings: tuple[ItemRef, ...] = ()
+    """Of the same photos, where an encoder has seen them."""
 
     def __len__(self) -> int:
         return len(self.refs)

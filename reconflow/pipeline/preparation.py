@@ -2,7 +2,7 @@
 
 import msgspec
 
-from reconflow.config import NEEDS_NO_WEIGHTS, PipelineConfig
+from reconflow.config import PipelineConfig
 from reconflow.errors import WeightsError
 from reconflow.nets.methods import encoder_of, extractors_of, parse_methods, weights_of
 from reconflow.nets.weights import Weights, obtain_weights
@@ -10,6 +10,7 @@ from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
 from reconflow.pipeline.matching import encoder, ready_methods
 from reconflow.pipeline.tasks import RunContext, extractor
+from reconflow.presets import NEEDS_NO_WEIGHTS
 from reconflow.stages import verify
 from reconflow.store.encodings import encodings_namespace
 from reconflow.store.features import features_namespace

@@ -47,6 +47,7 @@ from reconflow.pipeline.plan import (
 )
 from reconflow.pipeline.preparation import needs_learned, prepare
 from reconflow.pipeline.result import RunResult
+from reconflow.pipeline.retrieval import retrieve
 from reconflow.pipeline.stage_counts import StageCounts
 from reconflow.pipeline.thumbnails import MOST_THUMBNAILS, make_thumbnails
 from reconflow.pipeline.versions import versions
@@ -153,7 +154,7 @@ class _Run:
         images = [TileImage(r.name, refs[r.sha256], rig.camera(r.name), encodings.get(r.sha256)) for r in records]
         keys = view_keys(records, rig)
         self._write_manifest(records, keys, dataset)
-        pairs = self._shortlist(records, refs)
+        pairs = self._shortlist(records, images)
         table = self._match(pairs, images, keys)
         summaries = table.summaries()
         split = self._split(records, summaries)
@@ -237,12 +238,13 @@ class _Run:
             if name not in known:
                 self.unreadable.append(Unreadable(name=name, reason=f"no features: {reason}"))
 
-    def _shortlist(self, records: Sequence[ImageRecord], refs: dict[str, tuple[ItemRef, ...]]) -> list[Pair]:
+    def _shortlist(self, records: Sequence[ImageRecord], images: Sequence[TileImage]) -> list[Pair]:
         retrieved: list[list[int]] = []
         with self._stage("shortlist", unit="photos", total=len(records)) as stage:
             if needs_retrieval(len(records), config=self.config.shortlist):
-                work = RetrieveTask("retrieve", tuple(refs[record.sha256][0] for record in records))
-                for ended in self._do([work], tasks.retrieve, stage, self.context):
+                encodings = tuple(image.encoding for image in images if image.encoding)
+                work = RetrieveTask("retrieve", tuple(image.refs[0] for image in images), encodings)
+                for ended in self._do([work], retrieve, stage, self.context):
                     if isinstance(ended, Died):
                         raise StageError(f"retrieval failed: {ended.reason}", stage="shortlist")
                     retrieved = ended.outcome

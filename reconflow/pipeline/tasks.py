@@ -7,7 +7,6 @@ does to a library must not take the rest of its tile along.
 
 import functools
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -21,23 +20,21 @@ from reconflow.core.matches import Matches
 from reconflow.core.union import FeatureUnion, unite
 from reconflow.errors import Cancelled, DependencyError, OutputError, ReconflowError, StoreError
 from reconflow.nets.protocols import Extractor
-from reconflow.nets.registry import create_extractor
-from reconflow.nets.vlad import rank_neighbours, train_vocabulary, vlad
+from reconflow.nets.registry import EXTRACTORS, create_extractor
 from reconflow.pipeline.control import RunLine, TaskControl
 from reconflow.pipeline.feature_cache import FeatureCache
 from reconflow.pipeline.matching import coarse_reasons, encoder, match_pair, ready_methods, tile_matches
-from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask, RetrieveTask
+from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask
 from reconflow.stages.extract import extract_features
 from reconflow.stages.ingest import ingest_image, read_image
 from reconflow.store.encodings import EncodingStore, read_encodings
-from reconflow.store.features import FeatureStore, read_features
+from reconflow.store.features import FeatureStore
 from reconflow.store.geometries import GeometryStore, MatchedPair, StoredPair
 from reconflow.store.packs import ItemRef
 from reconflow.store.root import Root, open_root
 
 logger = logging.getLogger(__name__)
 
-_VOCABULARY_SAMPLE = 200_000
 _FATAL = (Cancelled, OutputError, StoreError, DependencyError)
 """What concerns the run and not the item."""
 
@@ -105,6 +102,7 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     """Extract the features of a batch of photos into one pack."""
     control = TaskControl(context.line, stage="extract", task=task.key)
     config = msgspec.structs.replace(context.config.extract, extractor=task.extractor)
+    _before_learned(context, needed=EXTRACTORS[task.extractor].learned)
     found: list[tuple[ImageRecord, Features]] = []
     failed: dict[str, str] = {}
     for done, record in enumerate(task.images):
@@ -124,6 +122,7 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
 
 def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     """Encode a batch of photos into one pack."""
+    _before_learned(context, needed=True)
     control = TaskControl(context.line, stage="extract", task=task.key)
     images: list[tuple[ImageRecord, np.ndarray]] = []
     failed: dict[str, str] = {}
@@ -159,6 +158,7 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     photos = [unite([stored[ref] for ref in image.refs]) for image in task.images]
     config = context.config
     ready = ready_methods(config.extract.extractor, config.match.matcher)
+    _before_learned(context, needed=any(one.method.learned for one in ready))
     places = [(pair.first, pair.second) for pair in task.pairs]
     hopeless = coarse_reasons(photos, places, ready=ready, config=config.match)
     matched: list[MatchedPair] = []
@@ -206,26 +206,6 @@ def _by_tile(
     return made, ""
 
 
-def retrieve(task: RetrieveTask, context: RunContext) -> list[list[int]]:
-    """Rank for every photo the others by appearance: a vocabulary is trained on the set itself."""
-    refs = task.refs
-    config = context.config.shortlist
-    root = open_root(context.store)
-    control = TaskControl(context.line, stage="shortlist", task=task.key)
-    rng = np.random.default_rng(config.seed)
-    share = max(16, _VOCABULARY_SAMPLE // max(1, len(refs)))
-    chosen = [refs[i] for i in sorted(rng.permutation(len(refs))[: _VOCABULARY_SAMPLE // 16])]
-    sample = [part.descriptors[:share] for part in _each(root, chosen)]
-    vocabulary = train_vocabulary(np.concatenate(sample), words=config.vlad_words, seed=config.seed)
-    vectors: list[np.ndarray] = []
-    for done, features in enumerate(_each(root, refs)):
-        control.check()
-        vectors.append(vlad(features.descriptors, vocabulary=vocabulary).astype(np.float16))
-        control.advance(done + 1)
-    count = max(config.retrieval_neighbours, config.partners_floor)
-    return rank_neighbours(vectors, count=count)
-
-
 @functools.cache
 def feature_cache(megabytes: int) -> FeatureCache:
     """Return this process's features at hand."""
@@ -238,10 +218,11 @@ def extractor(name: str) -> Extractor:
     return create_extractor(name)
 
 
-def _each(root: object, refs: Iterable[ItemRef]) -> Iterable[Features]:
-    """Yield features one by one, so that memory does not grow with the set."""
-    for ref in refs:
-        yield read_features(root, [ref])[ref]  # pyright: ignore[reportArgumentType]
+def _before_learned(context: RunContext, *, needed: bool) -> None:
+    if needed:
+        from reconflow.nets.devices import bound_gpu_memory  # torch: only where a network runs
+
+        bound_gpu_memory(context.config.execution.gpu_memory_fraction)
 
 
 def _reason(error: Exception) -> str:

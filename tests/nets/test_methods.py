@@ -1,8 +1,9 @@
 import pytest
 
-from reconflow.config import NEEDS_NO_WEIGHTS, PRESETS, load_config
+from reconflow.config import load_config
 from reconflow.errors import ConfigError
 from reconflow.nets.methods import Method, extractors_of, parse_methods, weights_of, why_unusable
+from reconflow.presets import NEEDS_NO_WEIGHTS, PRESETS
 
 
 def test_names_are_paired_in_order():

@@ -18,7 +18,12 @@ from reconflow.store.encodings import EncodingStore, encodings_namespace, read_e
 from reconflow.store.root import open_root
 from reconflow.world.photos import make_sample
 
-METHODS = ["extract.extractor=sift,sift", "match.matcher=adalam,mast3r_hybrid", "match.seed_step=64"]
+METHODS = [
+    "extract.extractor=sift,sift",
+    "match.matcher=adalam,mast3r_hybrid",
+    "match.seed_step=64",
+    "shortlist.exhaustive_up_to=0",
+]
 
 
 class Counts:
@@ -74,7 +79,7 @@ def test_photos_are_encoded_once_and_matched_by_tiles(own_client, photos, tmp_pa
 
 def test_two_photos_are_matched_by_a_matcher_of_tiles(checkpoint, photos):
     first, second = sorted(photos.iterdir())[:2]
-    config = load_config(overrides=["match.seed_step=64"])
+    config = load_config(overrides=["match.seed_step=64", "shortlist.exhaustive_up_to=0"])
     matched = match_photos(first, second, combination="mast3r", config=config)
     assert len(matched.matches) == len(matched.matches.first) > 0  # places of its own, no keypoints
     assert matched.reason

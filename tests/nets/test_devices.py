@@ -1,0 +1,45 @@
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from reconflow.nets.batches import BatchRunner  # noqa: E402
+from reconflow.nets.devices import bound_gpu_memory  # noqa: E402
+
+
+@pytest.fixture
+def unbounded():
+    bound_gpu_memory.cache_clear()
+    yield
+    bound_gpu_memory.cache_clear()
+
+
+def test_a_process_bounds_its_share_of_the_gpu_once(unbounded, monkeypatch):
+    told = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", told.append)
+    bound_gpu_memory(0.5)
+    bound_gpu_memory(0.5)
+    assert told == [0.5]
+
+
+def test_without_a_gpu_there_is_nothing_to_bound(unbounded, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda _: pytest.fail("there is no GPU"))
+    bound_gpu_memory(0.5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_batches_shrink_until_they_fit_into_the_bound(unbounded):
+    _, total = torch.cuda.mem_get_info()
+    fraction = min(0.5, (1 << 30) / total)
+    bound_gpu_memory(fraction)
+    torch.cuda.reset_peak_memory_stats()
+    block = int(0.3 * fraction * total)
+
+    def taken(batch):
+        kept = [torch.empty(block, dtype=torch.uint8, device="cuda") for _ in batch]
+        return [each.numel() for each in kept]
+
+    assert list(BatchRunner(8).map(taken, list(range(8)))) == [block] * 8
+    assert torch.cuda.max_memory_allocated() <= fraction * total

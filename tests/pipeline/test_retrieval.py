@@ -1,0 +1,78 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from reconflow.config import PipelineConfig
+from reconflow.core.encodings import Encoding, Frame
+from reconflow.core.features import Features
+from reconflow.core.images import ImageRecord
+from reconflow.pipeline.control import RunLine
+from reconflow.pipeline.plan import RetrieveTask
+from reconflow.pipeline.retrieval import retrieve
+from reconflow.pipeline.tasks import RunContext
+from reconflow.store.encodings import EncodingStore
+from reconflow.store.features import FeatureStore
+from reconflow.store.root import open_root
+
+PHOTOS = 8
+
+
+def of(number, partners, *, rows, width):
+    """Local descriptors that a photo shares with its partner, under noise of its own."""
+    shared = np.random.default_rng(min(number, partners(number))).normal(size=(rows, width))
+    return shared + 0.1 * np.random.default_rng(100 + number).normal(size=(rows, width))
+
+
+def neighbour(number):
+    return number ^ 1
+
+
+def opposite(number):
+    return (number + PHOTOS // 2) % PHOTOS
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Photos that are alike by features with one other photo, by encodings with another one."""
+    url = str(tmp_path_factory.mktemp("store"))
+    root = open_root(url)
+    records = [
+        ImageRecord(
+            name=f"{number}.jpg",
+            path="",
+            sha256=hashlib.sha256(bytes([number])).hexdigest(),
+            width=64,
+            height=64,
+        )
+        for number in range(PHOTOS)
+    ]
+    features, encodings = [], []
+    for number, record in enumerate(records):
+        descriptors = np.clip(128 + 40 * of(number, neighbour, rows=60, width=128), 0, 255).astype(np.uint8)
+        plain = np.ones(60, np.float32)
+        colors = np.zeros((60, 3), np.uint8)
+        features.append(
+            (record, Features(np.ones((60, 2), np.float32), plain, plain, plain, descriptors, colors, (64, 64)))
+        )
+        tokens = of(number, opposite, rows=16, width=32).astype(np.float16)
+        frame = Frame((64, 64), (1.0, 1.0), (0.0, 0.0))
+        encodings.append((record, Encoding(tokens, (4, 4), np.zeros((16, 16, 3), np.uint8), frame)))
+    places = FeatureStore(root, "f" * 40).write(features), EncodingStore(root, "e" * 40).write(encodings)
+    return url, *(tuple(refs[record.sha256] for record in records) for refs in places)
+
+
+def ranked(client, url, refs, encodings):
+    context = RunContext(url, PipelineConfig(), {"sift": "f" * 40}, "", RunLine("retrieval"))
+    return client.submit(retrieve, RetrieveTask("retrieve", refs, encodings), context, pure=False).result()
+
+
+def test_features_rank_photos_by_appearance(client, stored):
+    url, refs, _ = stored
+    assert [found[0] for found in ranked(client, url, refs, ())] == [neighbour(i) for i in range(PHOTOS)]
+
+
+def test_encodings_have_the_second_vote(client, stored):
+    found = ranked(client, *stored)
+    assert [one[:2] for one in found] == [[neighbour(i), opposite(i)] for i in range(PHOTOS)]
+    assert all(sorted([*one, i]) == list(range(PHOTOS)) for i, one in enumerate(found))
