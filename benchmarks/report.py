@@ -7,12 +7,14 @@ python benchmarks/report.py --check    # exit with 1 where it is not what the me
 import argparse
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from schema import (
     Combinations,
     Dense,
+    LeanAlikedResult,
     Machine,
     Matching,
     Outcome,
@@ -66,26 +68,8 @@ def page(results: dict[str, Result]) -> str:
 
 def section(name: str, result: Result) -> str:
     """Return the section of one file."""
-    source = f"[`{name}`](results/{name})"
-    match result:
-        case Quality():
-            return f"## Whole runs beside plain COLMAP: {source}\n\n{_quality(result)}"
-        case Combinations():
-            return f"## Features and matchers in whole runs: {source}\n\n{_combinations(result)}"
-        case Planning():
-            return f"## Planning: {source}\n\n{_planning(result)}"
-        case Service():
-            return f"## The service while a job runs: {source}\n\n{_service(result)}"
-        case Page():
-            return f"## The web page: {source}\n\n{_page(result)}"
-        case Dense():
-            return f"## MASt3R beside the usual order of work: {source}\n\n{_dense(result)}"
-        case Scoring():
-            return f"## The IMC2025 metric beside an independent implementation: {source}\n\n{_scoring(result)}"
-        case Matching():
-            return f"## Search and matching beside what they replace: {source}\n\n{_matching(result)}"
-        case Pairs():
-            return f"## Features and matchers on pairs of photos: {source}\n\n{_pairs(result)}"
+    title, body = _KINDS[type(result)]
+    return f"## {title}: [`{name}`](results/{name})\n\n{body(result)}"
 
 
 def losses(sets: Sequence[SetResult]) -> list[str]:
@@ -186,6 +170,19 @@ def _combinations(result: Combinations) -> str:
     lines = [[name, *(cells.get((name, one), "not run") for one in sets)] for name in names]
     settings = f" Settings: {', '.join(result.overrides)}." if result.overrides else ""
     return "\n\n".join([_machine(result.machine), about + settings, _table(["", *sets], lines)])
+
+
+def _aliked(result: LeanAlikedResult) -> str:
+    about = (
+        f"{result.device}; {result.photos} photos of {result.long_edge_px} px, {result.keypoints} keypoints,"
+        f" {result.rounds} rounds."
+    )
+    lines = [
+        [m.name, f"{m.kornia_ms:.0f}", f"{m.ours_ms:.0f}", f"{m.ratio:.2f}", f"{m.common:.1%}", f"{m.score_gap:.0e}"]
+        for m in result.models
+    ]
+    head = ["model", "kornia, ms", "ours, ms", "ratio", "keypoints in common", "scores differ by"]
+    return "\n\n".join([_machine(result.machine), about, _table(head, lines)])
 
 
 def _combination_cell(outcome: Outcome) -> str:
@@ -331,6 +328,21 @@ def _number(value: float) -> str:
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rows = [head, ["---"] * len(head), *lines]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+_KINDS: dict[type, tuple[str, Callable[[Any], str]]] = {
+    Quality: ("Whole runs beside plain COLMAP", _quality),
+    Combinations: ("Features and matchers in whole runs", _combinations),
+    LeanAlikedResult: ("ALIKED's forward pass beside kornia's", _aliked),
+    Planning: ("Planning", _planning),
+    Service: ("The service while a job runs", _service),
+    Page: ("The web page", _page),
+    Dense: ("MASt3R beside the usual order of work", _dense),
+    Scoring: ("The IMC2025 metric beside an independent implementation", _scoring),
+    Matching: ("Search and matching beside what they replace", _matching),
+    Pairs: ("Features and matchers on pairs of photos", _pairs),
+}
+"""Title and body of a section, by what a file holds."""
 
 
 if __name__ == "__main__":

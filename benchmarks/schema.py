@@ -88,6 +88,32 @@ class Combinations(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     runs: list[CombinationRun]
 
 
+class AlikedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One model; milliseconds a photo, medians over photos and rounds."""
+
+    name: str
+    kornia_ms: float
+    ours_ms: float
+    ratio: float
+    """Median over the turns of our time over kornia's."""
+    common: float
+    """Share of kornia's keypoints that ours has too."""
+    score_gap: float
+    """Largest difference of the scores of these."""
+
+
+class LeanAlikedResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="aliked"):
+    """Our forward pass of ALIKED beside kornia's, by ``speed/aliked.py``."""
+
+    machine: Machine
+    device: str
+    long_edge_px: int
+    keypoints: int
+    photos: int
+    rounds: int
+    models: list[AlikedModel]
+
+
 class Planning(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="planning"):
     """Planning of many photos, by ``speed/planning.py``."""
 
@@ -235,7 +261,7 @@ class Dense(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="de
     """Share of the usual way's matches that ours has too."""
 
 
-Result = Quality | Planning | Scoring | Matching | Pairs | Service | Page | Dense | Combinations
+Result = Quality | Planning | Scoring | Matching | Pairs | Service | Page | Dense | Combinations | LeanAlikedResult
 
 
 def read_result(path: Path) -> Result:
@@ -252,7 +278,7 @@ def read_result(path: Path) -> Result:
         raise ValueError(f"{path.name} names a place on a machine: {place.group()}")
     names = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     if "kind" in names:
-        kind = Quality | Planning | Service | Page | Dense | Combinations
+        kind = Quality | Planning | Service | Page | Dense | Combinations | LeanAlikedResult
     else:
         kind = Matching if "comparisons" in names else Pairs if "pairs" in names else Scoring
     try:
