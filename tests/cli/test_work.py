@@ -5,9 +5,11 @@ import sys
 import time
 
 import pytest
-from distributed import Client
+from distributed import Client, get_task_stream
 
+from reconflow.config import load_config
 from reconflow.pipeline.cluster import placement
+from reconflow.pipeline.run import run
 from reconflow.world.photos import make_sample
 
 
@@ -75,6 +77,33 @@ def test_each_gpu_that_is_lent_gets_a_process_that_sees_no_other(scheduler):
             assert len({pid for _, pid in told}) == 2
             on_cores = client.gather(client.map(_device, range(4), resources=where.compute, pure=False))
             assert {device for device, _ in on_cores} == {os.environ.get("CUDA_VISIBLE_DEVICES", "none")}
+        process.terminate()
+        workers.communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_networks_run_on_the_gpus_and_everything_else_on_cores(scheduler, tmp_path, weights):
+    process, address = scheduler
+    sample = make_sample(tmp_path / "photos", scenes=("courtyard",), photos_per_scene=4, strays=0, size=(480, 360))
+    methods = ["extract.extractor=aliked-t16", "match.matcher=adalam", "extract.max_keypoints=1000"]
+    config = load_config(overrides=[*methods, "execution.images_per_extract_task=1", "execution.images_per_tile=2"])
+    with start("reconflow.cli", "work", address, "--workers", 1, "--gpus", 2, "--mapper") as workers:
+        with Client(address) as client:
+            client.wait_for_workers(4, timeout=60)
+            gpus = {
+                name
+                for name, one in client.scheduler_info(n_workers=-1)["workers"].items()
+                if "GPU" in one["resources"]
+            }
+            with get_task_stream(client) as stream:
+                result = run(sample.images, tmp_path / "out", client=client, config=config)
+            ran_on = {}
+            for task in stream.data:
+                ran_on.setdefault(str(task["key"]).split("-")[0], set()).add(task["worker"])
+            assert len(result.clusters[0].images) == 4
+            assert ran_on["extract"] == gpus
+            assert not ran_on["ingest"] & gpus
+            assert not ran_on["match"] & gpus  # AdaLAM is no network
         process.terminate()
         workers.communicate(timeout=60)
 
