@@ -204,7 +204,7 @@ def _planning(result: Planning) -> str:
 
 def _service(result: Service) -> str:
     lines = [
-        [f"`{name}`" if name.startswith("/") else name, str(a.count)]
+        [f"`{name}`" if name.startswith("GET") else name, str(a.count)]
         + [f"{value:.1f}" for value in (a.median_ms, a.p99_ms, a.longest_ms)]
         for name, a in result.answers.items()
     ]

@@ -113,7 +113,7 @@ async def _measure(url: str, pid: int, arguments: argparse.Namespace) -> tuple[d
         while (await client.get(f"/jobs/{job_id}")).json()["stage"] in ("queued", "extracting"):
             await asyncio.sleep(0.1)
         took = await _ask(client, ("/health", f"/jobs/{job_id}"), arguments.rate, arguments.seconds)
-        took["/jobs?limit=50"] = [await _once(client, "/jobs?limit=50") for _ in range(LISTINGS)]
+        took["GET /jobs?limit=50"] = [await _once(client, "/jobs?limit=50") for _ in range(LISTINGS)]
         stage = (await client.get(f"/jobs/{job_id}")).json()["stage"]
         if stage in ("success", "failed"):
             print(f"the job ended meanwhile ({stage}): use more photos", file=sys.stderr)
@@ -121,7 +121,7 @@ async def _measure(url: str, pid: int, arguments: argparse.Namespace) -> tuple[d
             await client.post(f"/jobs/{job_id}/cancel")
         took["event, from ledger to listener"] = await listener
         memory = await _upload(client, pid, arguments.upload_mb)
-    return {path.replace(job_id, "{id}"): _summary(times) for path, times in took.items()}, memory
+    return {name.replace(job_id, "{id}"): _summary(times) for name, times in took.items()}, memory
 
 
 def _zipped(folder: Path) -> bytes:
@@ -155,7 +155,7 @@ async def _ask(client: httpx.AsyncClient, paths: Sequence[str], rate: int, secon
         await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
         tasks.append(asyncio.create_task(_once(client, paths[number % len(paths)])))
     times = await asyncio.gather(*tasks)
-    return {path: times[place :: len(paths)] for place, path in enumerate(paths)}
+    return {f"GET {path}": times[place :: len(paths)] for place, path in enumerate(paths)}
 
 
 async def _listen(client: httpx.AsyncClient, job_id: str) -> list[float]:
