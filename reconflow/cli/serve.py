@@ -1,9 +1,7 @@
 """``reconflow serve``: the web service, its ledger and its cluster in one command."""
 
 import argparse
-import errno
 import os
-import socket
 import threading
 import time
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from reconflow.errors import ConfigError, ReconflowError
+from reconflow.errors import ReconflowError
 
 if TYPE_CHECKING:
     from reconflow.jobs.ledger import Ledger
@@ -47,7 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
     from reconflow.jobs.service import JobService
     from reconflow.jobs.settings import load_settings
     from webapp.app import create_app
-    from webapp.server import serve
+    from webapp.server import listen, serve
 
     settings = load_settings(
         os.environ, data_dir=arguments.data_dir, scheduler=arguments.scheduler, workers=arguments.workers
@@ -58,7 +56,7 @@ def execute(arguments: argparse.Namespace) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     console = Console()
     with (
-        _listening(arguments.host, arguments.port) as listener,
+        listen(arguments.host, arguments.port) as listener,
         Ledger.open(settings.ledger_url, retention_s=settings.retention_s) as ledger,
     ):
         service, accounts = JobService(settings, ledger), AccountBook(ledger)
@@ -73,18 +71,6 @@ def execute(arguments: argparse.Namespace) -> int:
             threading.Thread(target=_tell_dashboard, args=(ledger, runner, console), daemon=True).start()
             serve(app, listener, on_exit=runner.stop)
     return 0
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    if not 0 <= port < 65536:
-        raise ConfigError(f"--port must be 0 to 65535, got {port}")
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"port {port} is taken by another program: choose another with --port") from error
-        raise ConfigError(f"cannot listen at {host}:{port}: {error.strerror}") from error
 
 
 def _tell_dashboard(ledger: "Ledger", runner: "RunnerProcess", console: Console) -> None:
