@@ -258,8 +258,7 @@ def _scoring(result: Scoring) -> str:
         ]
         for row in result.rows
     ]
-    about = ", ".join(f"{name} {value}" for name, value in result.machine.items())
-    return f"{about}. Both count the same cameras.\n\n" + _table(
+    return f"{_machine(result.machine)} One thread; both count the same cameras.\n\n" + _table(
         ["images", "submission", "reconflow, CPU s", "reference, CPU s", "reference / reconflow"], lines
     )
 
@@ -273,33 +272,37 @@ def _matching(result: Matching) -> str:
             for name, side in sides.items()
         ]
     head = ["what", "side", "CPU ms a pair", "matches a pair", "first side / this side"]
-    return f"{result.machine}; {_versions(result.versions)}.\n\n" + _table(head, lines)
+    about = f"One thread; medians over the pairs of {result.photos} photos, {result.rounds} rounds."
+    return f"{_machine(result.machine)}\n\n{about}\n\n" + _table(head, lines)
 
 
 def _pairs(result: Pairs) -> str:
     angles = list(dict.fromkeys(angle for row in result.rows for angle in row.posed_1deg))
     head = [
-        "features",
-        "matcher",
+        "combination",
+        "keypoints",
         "CPU s/photo",
         "CPU ms/pair: match, verify",
         *(f"< 1° at {angle}°" for angle in angles),
     ]
-    head += ["true pairs verified", "unrelated verified", "most inliers by chance"]
+    head += ["true pairs verified", "unrelated verified", "inliers by chance: 99 % under, most (level)"]
     lines = [
         [
-            row.features,
-            row.matcher,
+            row.combination,
+            f"{row.keypoints:.0f}",
             f"{row.cpu_s_per_image:.2f}",
             f"{1e3 * row.match_cpu_s_per_pair:.0f}, {1e3 * row.verify_cpu_s_per_pair:.0f}",
             *(row.posed_1deg.get(angle, NONE) for angle in angles),
             f"{row.verified_true}/{row.true_pairs}",
             f"{row.unrelated_verified}/{row.unrelated_pairs}",
-            f"{row.unrelated_most} (level {row.acceptance})",
+            f"{row.unrelated_99:.0f}, {row.unrelated_most} ({row.acceptance})",
         ]
         for row in result.rows
     ]
-    return f"{result.machine}; {_versions(result.versions)}.\n\n" + _table(head, lines)
+    about = (
+        f"At most {result.keypoints} keypoints of each extractor, {result.long_edge_px} px; poses from known cameras."
+    )
+    return f"{_machine(result.machine)}\n\n{about}\n\n" + _table(head, lines)
 
 
 def _machine(machine: Machine) -> str:

@@ -138,56 +138,61 @@ class ScoringRow(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float | None
 
 
-class Scoring(msgspec.Struct, frozen=True, kw_only=True):
+class Scoring(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="scoring"):
     """The metric against an independent implementation, by ``speed/evaluate.py``."""
 
-    benchmark: str
-    machine: dict[str, str | int]
+    machine: Machine
     rows: list[ScoringRow]
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a comparison."""
+    """One side of a comparison; means and medians a pair."""
 
     cpu_ms: float
     matches: float
 
 
-class Matching(msgspec.Struct, frozen=True, kw_only=True):
+class Matching(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="matching"):
     """Search and matchers against what they replace, by ``speed/matching.py``; the first side is ours."""
 
-    machine: str
-    versions: dict[str, str]
+    machine: Machine
+    photos: int
+    rounds: int
     comparisons: dict[str, dict[str, Side]]
 
 
 class PairRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting of features and matcher."""
+    """What one combination reached."""
 
-    features: str
-    matcher: str
+    combination: str
     acceptance: int
+    """Inliers from which on a pair counts as verified."""
     cpu_s_per_image: float
     keypoints: float
     match_cpu_s_per_pair: float
     verify_cpu_s_per_pair: float
     median_inliers: dict[str, float]
+    """By angle between the viewing directions."""
     posed_1deg: dict[str, str]
+    """How many of how many, by angle."""
     posed_5deg: int
     verified_true: int
     true_pairs: int
     unrelated_pairs: int
     unrelated_verified: int
     unrelated_most: int
+    unrelated_99: float
+    """Inliers that 99 % of the unrelated pairs stay under."""
 
 
-class Pairs(msgspec.Struct, frozen=True, kw_only=True):
+class Pairs(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="pairs"):
     """Features and matchers on pairs of real photos, by ``quality/pairs.py``."""
 
-    machine: str
-    versions: dict[str, str]
+    machine: Machine
+    keypoints: int
+    long_edge_px: int
+    seed: int
     rows: list[PairRow]
-    pairs: list[dict[str, msgspec.Raw]]
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,13 +281,8 @@ def read_result(path: Path) -> Result:
     content = path.read_bytes()
     if place := _PLACE.search(content.decode()):
         raise ValueError(f"{path.name} names a place on a machine: {place.group()}")
-    names = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-    if "kind" in names:
-        kind = Quality | Planning | Service | Page | Dense | Combinations | LeanAlikedResult
-    else:
-        kind = Matching if "comparisons" in names else Pairs if "pairs" in names else Scoring
     try:
-        return msgspec.json.decode(content, type=kind)
+        return msgspec.json.decode(content, type=Result)
     except msgspec.ValidationError as error:
         raise ValueError(f"{path.name}: {error}") from error
 

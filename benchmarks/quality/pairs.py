@@ -12,13 +12,12 @@ what a matcher reaches by chance. A matcher's acceptance level in ``reconflow/ne
 import argparse
 import csv
 import itertools
-import json
 import os
-import platform
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,11 @@ import cv2
 import numpy as np
 import pycolmap
 from msgspec.structs import replace
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from measure import this_machine
+from schema import PairRow, Pairs, write_result
 
 from reconflow.config import ExtractConfig, MatchConfig
 from reconflow.core.cameras import Pose
@@ -62,27 +66,6 @@ class PairResult:
     pose_error_deg: float
     match_cpu_s: float
     verify_cpu_s: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a setting and what it reached."""
-
-    combination: str
-    acceptance: int
-    cpu_s_per_image: float
-    keypoints: float
-    match_cpu_s_per_pair: float
-    verify_cpu_s_per_pair: float
-    median_inliers: dict[str, float]
-    posed_1deg: dict[str, str]
-    posed_5deg: int
-    verified_true: int
-    true_pairs: int
-    unrelated_pairs: int
-    unrelated_verified: int
-    unrelated_most: int
-    unrelated_99: float
 
 
 def load_photos(data: Path) -> list[Photo]:
@@ -157,14 +140,14 @@ def summarise(
     features: Sequence[FeatureUnion],
     cpu_s: float,
     results: Sequence[PairResult],
-) -> Row:
+) -> PairRow:
     """Fold the results of one combination into a line of the table."""
     # Several methods: what all of them reach together, against the level of the strictest.
     acceptance = max(one.matcher.acceptance_inliers for one in ready)
     true = [r for r in results if not np.isnan(r.angle_deg)]
     chance = np.array([r.inliers for r in results if np.isnan(r.angle_deg)] or [0])
     groups = {f"{low}-{high}": _within(true, low, high) for low, high in itertools.pairwise(ANGLES_DEG)}
-    return Row(
+    return PairRow(
         combination=name,
         acceptance=acceptance,
         cpu_s_per_image=cpu_s / len(features),
@@ -185,7 +168,7 @@ def summarise(
     )
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[PairRow]) -> str:
     """Return the rows as a Markdown table."""
     groups = list(rows[0].median_inliers)
     head = ["combination", "keypoints", "CPU-s/image", "match CPU-ms/pair", "verify CPU-ms/pair"]
@@ -227,7 +210,7 @@ def extract_all(
     return features, time.process_time() - start
 
 
-def measure(arguments: argparse.Namespace) -> Iterator[tuple[Row, list[PairResult]]]:
+def measure(arguments: argparse.Namespace) -> Iterator[PairRow]:
     """Run every combination on every pair."""
     photos = load_photos(arguments.data)
     pairs = true_pairs(photos, count=arguments.true, seed=arguments.seed)
@@ -252,7 +235,7 @@ def measure(arguments: argparse.Namespace) -> Iterator[tuple[Row, list[PairResul
 
         with ThreadPoolExecutor(arguments.threads) as pool:
             results = list(pool.map(run, pairs))
-        yield summarise(name, ready, features, cpu_s, results), results
+        yield summarise(name, ready, features, cpu_s, results)
 
 
 _RAW_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -321,12 +304,6 @@ def _pose_error_deg(geometry: pycolmap.TwoViewGeometry, first: Photo, second: Ph
     return float(np.rad2deg(max(turn, tilt)))
 
 
-def _without_nan(result: PairResult) -> dict[str, object]:
-    return {
-        name: None if isinstance(value, float) and np.isnan(value) else value for name, value in asdict(result).items()
-    }
-
-
 def main() -> None:
     """Print the table and write the measured values."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -343,22 +320,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    rows: list[Row] = []
-    details: list[dict[str, object]] = []
-    for row, results in measure(arguments):
+    machine = this_machine()
+    rows: list[PairRow] = []
+    for row in measure(arguments):
         rows.append(row)
-        details += [{"combination": row.combination, **_without_nan(result)} for result in results]
         print(table([row]), flush=True)
     print("\n" + table(rows))
     if arguments.json:
-        measured = {
-            "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores",
-            "versions": {"pycolmap": pycolmap.__version__, "opencv": cv2.__version__, "numpy": np.__version__},
-            "arguments": {name: value for name, value in vars(arguments).items() if not isinstance(value, Path)},
-            "rows": [asdict(row) for row in rows],
-            "pairs": details,
-        }
-        arguments.json.write_text(json.dumps(measured, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        result = Pairs(
+            machine=machine,
+            keypoints=arguments.keypoints,
+            long_edge_px=arguments.long_edge,
+            seed=arguments.seed,
+            rows=rows,
+        )
+        write_result(result, arguments.json)
 
 
 if __name__ == "__main__":

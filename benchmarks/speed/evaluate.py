@@ -9,9 +9,7 @@ CPU seconds of one process; set ``OMP_NUM_THREADS=1`` to compare single cores. W
 
 import argparse
 import importlib.util
-import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -24,6 +22,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from measure import this_machine
+from schema import Scoring, ScoringRow, write_result
 
 from reconflow.evaluation.consensus import register_centers
 
@@ -66,7 +69,7 @@ def load(path: Path) -> Any:
     return module
 
 
-def measure(count: int, case: str, rounds: int, reference: Any) -> dict[str, Any]:
+def measure(count: int, case: str, rounds: int, reference: Any) -> ScoringRow:
     """Time one size, both sides alternating; ``reference`` may be None."""
     submitted, truth, thresholds = make_centers(count, *CASES[case], seed=count)
     ours: list[float] = []
@@ -80,21 +83,20 @@ def measure(count: int, case: str, rounds: int, reference: Any) -> dict[str, Any
             theirs.append(seconds)
             if (errors < thresholds).sum(0).tolist() != correct:
                 raise SystemExit(f"{count} images, {case}: both sides count different cameras")
-    row: dict[str, Any] = {"images": count, "case": case, "rounds": rounds, "correct": correct}
-    row["ours_s"] = statistics.median(ours)
-    row["reference_s"] = statistics.median(theirs) if theirs else None
-    row["ratio"] = row["reference_s"] / row["ours_s"] if theirs else None
-    return row
+    mine, other = statistics.median(ours), statistics.median(theirs) if theirs else None
+    return ScoringRow(
+        images=count, case=case, rounds=rounds, ours_s=mine, reference_s=other, ratio=other / mine if other else None
+    )
 
 
-def show(rows: list[dict[str, Any]]) -> Table:
+def show(rows: list[ScoringRow]) -> Table:
     """Return the results as a table."""
     table = Table(title="CPU seconds to align one scene")
     for name in ("images", "case", "ours", "reference", "reference / ours"):
         table.add_column(name, justify="right")
     for row in rows:
-        other = ("–", "–") if row["reference_s"] is None else (f"{row['reference_s']:.3f}", f"{row['ratio']:.1f} ×")
-        table.add_row(str(row["images"]), row["case"], f"{row['ours_s']:.3f}", *other)
+        other = ("–", "–") if row.reference_s is None else (f"{row.reference_s:.3f}", f"{row.ratio:.1f} ×")
+        table.add_row(str(row.images), row.case, f"{row.ours_s:.3f}", *other)
     return table
 
 
@@ -107,22 +109,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the results there")
     arguments = parser.parse_args()
+    machine = this_machine()
     reference = None if arguments.reference is None else load(arguments.reference)
     register_centers(*make_centers(10, 0.01, 0.1, seed=0)[:2], [0.1, 0.2, 0.3])  # warm up
     rows = [measure(n, case, arguments.rounds, reference) for n in arguments.sizes for case in CASES]
     rows += [measure(n, case, 1 if n > 150 else arguments.rounds, None) for n in arguments.alone for case in CASES]
     Console().print(show(rows))
     if arguments.json is not None:
-        machine = {
-            "cpu_cores": os.cpu_count(),
-            "machine": platform.machine(),
-            "omp_num_threads": os.environ["OMP_NUM_THREADS"],
-            "python": sys.version.split()[0],
-            "numpy": np.__version__,
-        }
-        arguments.json.write_text(
-            json.dumps({"benchmark": "evaluate", "machine": machine, "rows": rows}, indent=1) + "\n"
-        )
+        write_result(Scoring(machine=machine, rows=rows), arguments.json)
 
 
 if __name__ == "__main__":

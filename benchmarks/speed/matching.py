@@ -11,10 +11,9 @@ ratio, ours over theirs. The rival of ``adalam`` is kornia's ``match_adalam``, t
 import argparse
 import importlib.util
 import itertools
-import json
 import os
-import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,13 +22,18 @@ import cv2
 import faiss
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from measure import this_machine
+from schema import Matching, Side, write_result
+
 from reconflow.config import ExtractConfig, MatchConfig
 from reconflow.core.features import Features
 from reconflow.nets.coarse import coarse_counts
 from reconflow.nets.nearest import nearest_two
 from reconflow.nets.registry import create_extractor, create_matcher
 
-Side = Callable[[Features, Features], int]
+Work = Callable[[Features, Features], int]
 """Does one pair's work and returns how many matches it made."""
 
 
@@ -96,10 +100,10 @@ def time_coarse(features: Sequence[Features], *, keypoints: int, rounds: int) ->
         counts = coarse_counts(features, pairs, config=config)
         if turn:
             seconds.append(time.process_time() - start)
-    return {"cpu_ms": 1e3 * statistics.median(seconds) / len(pairs), "matches": statistics.mean(counts)}
+    return Side(cpu_ms=1e3 * statistics.median(seconds) / len(pairs), matches=statistics.mean(counts))
 
 
-def compare(sides: Mapping[str, Side], features: Sequence[Features], *, rounds: int) -> dict[str, dict[str, float]]:
+def compare(sides: Mapping[str, Work], features: Sequence[Features], *, rounds: int) -> dict[str, Side]:
     """Run the sides in turn on every pair; return each side's median CPU milliseconds and mean matches a pair."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     matches: dict[str, list[int]] = {name: [] for name in sides}
@@ -111,19 +115,19 @@ def compare(sides: Mapping[str, Side], features: Sequence[Features], *, rounds: 
                 seconds[name].append(time.process_time() - start)
                 matches[name].append(made)
     return {
-        name: {"cpu_ms": 1e3 * statistics.median(seconds[name]), "matches": statistics.mean(matches[name])}
+        name: Side(cpu_ms=1e3 * statistics.median(seconds[name]), matches=statistics.mean(matches[name]))
         for name in sides
     }
 
 
-def comparisons(arguments: argparse.Namespace) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
+def comparisons(arguments: argparse.Namespace) -> Iterator[tuple[str, dict[str, Side]]]:
     """Yield what was compared and what each side took."""
     features: list[Features] = []
     for keypoints in arguments.keypoints:
         features = load_features(arguments.images, count=arguments.photos, keypoints=keypoints)
-        searches: dict[str, Side] = {"reconflow": search_both_ways, "faiss": faiss_both_ways}
+        searches: dict[str, Work] = {"reconflow": search_both_ways, "faiss": faiss_both_ways}
         yield f"search both ways, {keypoints}", compare(searches, features, rounds=arguments.rounds)
-        matchers: dict[str, Side] = {"reconflow": matched_by("adalam"), "ratio test": matched_by("ratio")}
+        matchers: dict[str, Work] = {"reconflow": matched_by("adalam"), "ratio test": matched_by("ratio")}
         if importlib.util.find_spec("kornia"):
             matchers["kornia"] = matched_by_kornia
         yield f"adalam, {keypoints}", compare(matchers, features, rounds=arguments.rounds)
@@ -157,21 +161,18 @@ def main() -> None:
     arguments = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":
         parser.error("set OMP_NUM_THREADS=1: NumPy's BLAS reads its threads from there when it is loaded")
+    machine = this_machine()
     set_threads()
-    measured: dict[str, dict[str, dict[str, float]]] = {}
+    measured: dict[str, dict[str, Side]] = {}
     for title, sides in comparisons(arguments):
         measured[title] = sides
-        ours = next(iter(sides.values()))["cpu_ms"]
+        ours = next(iter(sides.values())).cpu_ms
         for name, figures in sides.items():
-            figure = f"{figures['cpu_ms']:8.1f} CPU-ms  {figures['matches']:7.0f} matches"
-            print(f"{title:26s} {name:14s} {figure}  {ours / figures['cpu_ms']:.2f}")
+            figure = f"{figures.cpu_ms:8.1f} CPU-ms  {figures.matches:7.0f} matches"
+            print(f"{title:26s} {name:14s} {figure}  {ours / figures.cpu_ms:.2f}")
     if arguments.json:
-        about = {
-            "machine": f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores, one thread",
-            "versions": {"numpy": np.__version__, "faiss": faiss.__version__, "opencv": cv2.__version__},
-            "arguments": {name: value for name, value in vars(arguments).items() if not isinstance(value, Path)},
-        }
-        arguments.json.write_text(json.dumps({**about, "comparisons": measured}, indent=1) + "\n", encoding="utf-8")
+        result = Matching(machine=machine, photos=arguments.photos, rounds=arguments.rounds, comparisons=measured)
+        write_result(result, arguments.json)
 
 
 if __name__ == "__main__":
