@@ -82,7 +82,11 @@ class ExtractConfig(_Section, frozen=True):
 
 
 class ShortlistConfig(_Section, frozen=True):
-    """Which pairs are tried: all of them up to a size, above it a union of three retrievers."""
+    """Which pairs are tried: all of them up to a size, above it a union of three retrievers.
+
+    With ``turns`` and a learned extractor or matcher, groups of photos that do not match are tried again in quarter
+    turns: networks know only photos that stand upright. SIFT matches photos as they lie.
+    """
 
     exhaustive_up_to: int = 200
     retrieval_neighbours: int = 40
@@ -91,6 +95,7 @@ class ShortlistConfig(_Section, frozen=True):
     partners_floor: int = 20
     partners_cap: int = 80
     vlad_words: int = 32
+    turns: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,10 +1,11 @@
 """What a network's encoder makes of one photo, once, for all its pairs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from reconflow.core.arrays import Array, checked
+from reconflow.core.turns import Turn
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,18 @@ class Frame:
     """Pixels of the photo in one of the raster, along x and y."""
     offset: tuple[float, float]
     """What was cropped at the left and at the top, in pixels of the raster."""
+    turn: Turn | None = None
+    """How the photo was turned before; its pixels are those of the raw raster all the same."""
 
     def to_photo(self, places: Array) -> Array:
         """Return (N, 2) places of the raster as float32 pixels of the photo."""
-        return ((np.asarray(places, np.float64) + self.offset) * self.scale).astype(np.float32)
+        turned = ((np.asarray(places, np.float64) + self.offset) * self.scale).astype(np.float32)
+        return self.turn.to_raw(turned) if self.turn else turned
 
     def to_raster(self, places: Array) -> Array:
         """Return (N, 2) pixels of the photo as float32 places of the raster; what was cropped lies outside of it."""
-        return (np.asarray(places, np.float64) / self.scale - self.offset).astype(np.float32)
+        turned = self.turn.from_raw(places) if self.turn else np.asarray(places, np.float64)
+        return (turned / self.scale - self.offset).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,10 @@ class Encoding:
         rows, columns = self.grid
         object.__setattr__(self, "tokens", checked("tokens", self.tokens, (rows * columns, "C"), np.float16))
         object.__setattr__(self, "colors", checked("colors", self.colors, ("h", "w", 3), np.uint8))
+
+    def of_turned(self, turn: Turn) -> "Encoding":
+        """Return the encoding of a photo of which the encoder was given the turned raster."""
+        return replace(self, frame=replace(self.frame, turn=turn)) if turn.quarters else self
 
     def __sizeof__(self) -> int:
         """Bytes of the arrays; Dask would count the object's 48."""

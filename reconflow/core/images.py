@@ -2,6 +2,8 @@
 
 import msgspec
 
+from reconflow.core.turns import Turn
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 """File name endings that count as photos, in lower case."""
 
@@ -50,10 +52,22 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     height: int
     orientation: int = 1
+    quarters: int = 0
+    """Clockwise quarter turns after which extractors see it; its keypoints are in the raw raster all the same."""
     exif: Exif = Exif()
     focal_prior_px: float | None = None
     """Focal length in pixels as far as EXIF tells it."""
     stats: ImageStats | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """How the photo is turned."""
+        return Turn(self.quarters, (self.width, self.height))
+
+    @property
+    def content(self) -> str:
+        """What extractors see: features are kept by it."""
+        return f"{self.sha256}.{self.quarters}" if self.quarters else self.sha256
 
 
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):

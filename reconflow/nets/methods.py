@@ -63,6 +63,11 @@ def extractors_of(methods: tuple[Method, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for method in methods for name in method.extractors))
 
 
+def needs_upright(methods: tuple[Method, ...]) -> bool:
+    """Tell whether a network looks at the photos: all of them were trained on photos that stand upright."""
+    return any(EXTRACTORS[name].learned for name in extractors_of(methods)) or any(one.learned for one in methods)
+
+
 def encoder_of(methods: tuple[Method, ...]) -> str:
     """Return the name of the encoder that a matcher of the run reads; empty where none does.
 

@@ -179,7 +179,7 @@ def plan_extract(
     records: Sequence[ImageRecord], *, extractor: str, stored: Mapping[str, ItemRef], at_most: int, slots: int
 ) -> list[ExtractTask]:
     """Return tasks for the photos whose features by ``extractor`` are not stored; equal photos are extracted once."""
-    missing = {record.sha256: record for record in reversed(records) if record.sha256 not in stored}
+    missing = {record.content: record for record in reversed(records) if record.content not in stored}
     todo = sorted(missing.values(), key=lambda record: record.name)
     return [extract_task(part, extractor) for part in _batches(todo, _batch(len(todo), slots, at_most=at_most))]
 
@@ -297,7 +297,7 @@ def ingest_task(files: Sequence[tuple[str, str]]) -> IngestTask:
 
 def extract_task(images: Sequence[ImageRecord], extractor: str) -> ExtractTask:
     """Return the task for ``images``."""
-    return ExtractTask(fingerprint(extractor, [image.sha256 for image in images])[:16], tuple(images), extractor)
+    return ExtractTask(fingerprint(extractor, [image.content for image in images])[:16], tuple(images), extractor)
 
 
 def match_task(images: Sequence[TileImage], pairs: Sequence[TilePair]) -> MatchTask:

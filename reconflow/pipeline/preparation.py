@@ -4,7 +4,7 @@ import msgspec
 
 from reconflow.config import PipelineConfig
 from reconflow.errors import WeightsError
-from reconflow.nets.methods import encoder_of, extractors_of, parse_methods, weights_of
+from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, weights_of
 from reconflow.nets.weights import Weights, obtain_weights
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
@@ -49,7 +49,7 @@ def prepare(root: Root, config: PipelineConfig, line: RunLine, *, tell: EventSin
     )
     name = encoder_of(methods)
     encodings = encodings_namespace(encoder(name, config.match.precision).made_with) if name else ""
-    return RunContext(root.url, config, features, geometries, line, name, encodings)
+    return RunContext(root.url, config, features, geometries, line, name, encodings, needs_upright(methods))
 
 
 def _obtain(weights: Weights, tell: EventSink) -> None:

@@ -64,13 +64,18 @@ class ProgressBars:
         """Show one event."""
         if isinstance(event, StageStarted):
             note = f"{event.reused} reused" if event.reused else ""
+            total, done = event.total, event.reused
+            if event.stage in self._bars:  # a second look: what it goes through takes turns in one bar
+                bar = self._bars[event.stage]
+                self._progress.reset(bar, total=total, completed=done, note=note, unit=event.unit)
+                return
             self._bars[event.stage] = self._progress.add_task(
                 STAGE_LABELS.get(event.stage, event.stage),
-                total=event.total,
-                completed=event.reused,
+                total=total,
+                completed=done,
                 note=note,
                 unit=event.unit,
-                visible=event.stage not in _QUIET or event.total > 200,
+                visible=event.stage not in _QUIET or total > 200,
             )
         elif isinstance(event, StageAdvanced):
             self._progress.update(self._bars[event.stage], completed=event.done)

@@ -53,6 +53,8 @@ class RunContext(msgspec.Struct, frozen=True):
     """Name of the encoder whose encodings the matcher reads; empty where it reads none."""
     encodings: str = ""
     """Namespace of the encodings."""
+    upright: bool = False
+    """Whether a network looks at the photos, which knows only upright ones."""
 
 
 class IngestOutcome(msgspec.Struct, frozen=True):
@@ -109,7 +111,10 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
         control.check()
         try:
             image = read_image(record.path)
-            found.append((record, extract_features(image, config=config, extractor=extractor(config.extractor))))
+            made = extract_features(
+                image, config=config, extractor=extractor(config.extractor), quarters=record.quarters
+            )
+            found.append((record, made))
         except _FATAL:
             raise
         except Exception as error:
@@ -129,7 +134,7 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     for record in task.images:
         control.check()
         try:
-            images.append((record, read_image(record.path)))
+            images.append((record, record.turn.image(read_image(record.path))))
         except _FATAL:
             raise
         except Exception as error:
@@ -144,7 +149,7 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
         logger.debug("encoding of %d photos failed", len(images), exc_info=True)
         failed |= {record.name: _reason(error) for record, _ in images}
     control.advance(len(task.images))
-    found = [(record, encoding) for (record, _), encoding in zip(images, made, strict=False)]
+    found = [(record, encoding.of_turned(record.turn)) for (record, _), encoding in zip(images, made, strict=False)]
     refs = EncodingStore(open_root(context.store), context.encodings).write(found)
     return ExtractOutcome(refs, failed, 0)
 

@@ -11,17 +11,20 @@ import msgspec
 from reconflow.config import PipelineConfig
 from reconflow.core.arrays import Array
 from reconflow.core.cameras import Camera
+from reconflow.core.encodings import Encoding
 from reconflow.core.images import ImageRecord, Unreadable
 from reconflow.core.matches import Matches, TwoViewGeometry
+from reconflow.core.turns import Turn, upright_quarters
 from reconflow.core.union import FeatureUnion, unite
 from reconflow.errors import InputError
-from reconflow.nets.methods import encoder_of, extractors_of, parse_methods, split_combination
+from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, split_combination
 from reconflow.nets.registry import create_extractor
 from reconflow.pipeline.matching import are_among, encoder, match_pair, ready_methods, tile_matches
 from reconflow.report.match_plot import draw_matches
 from reconflow.stages.cameras import assign_cameras
 from reconflow.stages.extract import extract_features
 from reconflow.stages.ingest import ingest_image, read_image
+from reconflow.stages.turns import QUARTERS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -97,25 +100,55 @@ def match_photos(
         extract=msgspec.structs.replace(base.extract, extractor=extractors),
         match=msgspec.structs.replace(base.match, matcher=matchers),
     )
-    names = extractors_of(parse_methods(extractors, matchers))
-    cameras = _cameras((Path(first), Path(second)), config)
+    records, cameras = _ingested((Path(first), Path(second)), config)
     images = read_image(str(first)), read_image(str(second))
+    if not needs_upright(parse_methods(extractors, matchers)):
+        return _matched(combination, images, (0, 0), cameras, config)
+    still, other = (upright_quarters(record.orientation) for record in records)
+    best = _matched(combination, images, (still, other), cameras, config)
+    for more in QUARTERS if config.shortlist.turns else ():
+        if not best.reason:
+            break
+        tried = _matched(combination, images, (still, (other + more) % 4), cameras, config)
+        best = max(best, tried, key=lambda found: (not found.reason, len(found.geometry)))
+    return best
+
+
+def _matched(
+    combination: str,
+    images: tuple[Array, Array],
+    quarters: tuple[int, int],
+    cameras: tuple[Camera, Camera],
+    config: PipelineConfig,
+) -> PhotoMatch:
+    """Match two photos, each of them turned by so many quarters."""
+    methods = parse_methods(config.extract.extractor, config.match.matcher)
     started = time.perf_counter()
-    features = _extracted(images[0], names, config), _extracted(images[1], names, config)
+    first, second = (
+        _extracted(image, extractors_of(methods), config, quarters=by)
+        for image, by in zip(images, quarters, strict=True)
+    )
     extracted = time.perf_counter()
-    ready = ready_methods(extractors, matchers)
-    name = encoder_of(parse_methods(extractors, matchers))
-    encodings = encoder(name, config.match.precision).encode(images) if name else [None, None]
-    by_tile = tile_matches(features, encodings, [(0, 1)], ready=ready, config=config.match)
+    ready = ready_methods(config.extract.extractor, config.match.matcher)
+    encodings: list[Encoding | None] = [None, None]
+    if name := encoder_of(methods):
+        turns = [Turn(by, (image.shape[1], image.shape[0])) for image, by in zip(images, quarters, strict=True)]
+        upright = [turn.image(image) for turn, image in zip(turns, images, strict=True)]
+        made_of = encoder(name, config.match.precision).encode(upright)
+        encodings = [one.of_turned(turn) for one, turn in zip(made_of, turns, strict=True)]
+    by_tile = tile_matches((first, second), encodings, [(0, 1)], ready=ready, config=config.match)
     made = {number: matches for _, number, matches in by_tile}
     matches, geometry, reason = match_pair(
-        *features, cameras=cameras, ready=ready, hopeless=[""] * len(ready), config=config, made=made
+        first, second, cameras=cameras, ready=ready, hopeless=[""] * len(ready), config=config, made=made
     )
     ended = time.perf_counter()
-    return PhotoMatch(combination, images, features, matches, geometry, reason, extracted - started, ended - extracted)
+    times = extracted - started, ended - extracted
+    return PhotoMatch(combination, images, (first, second), matches, geometry, reason, *times)
 
 
-def _cameras(paths: tuple[Path, Path], config: PipelineConfig) -> tuple[Camera, Camera]:
+def _ingested(
+    paths: tuple[Path, Path], config: PipelineConfig
+) -> tuple[tuple[ImageRecord, ...], tuple[Camera, Camera]]:
     records: list[ImageRecord] = []
     for number, path in enumerate(paths):
         if not path.is_file():
@@ -125,13 +158,16 @@ def _cameras(paths: tuple[Path, Path], config: PipelineConfig) -> tuple[Camera, 
             raise InputError(f"{path} {record.reason}")
         records.append(record)
     rig = assign_cameras(records, config=config.ingest)
-    return rig.camera(records[0].name), rig.camera(records[1].name)
+    return tuple(records), (rig.camera(records[0].name), rig.camera(records[1].name))
 
 
-def _extracted(image: Array, names: tuple[str, ...], config: PipelineConfig) -> FeatureUnion:
+def _extracted(image: Array, names: tuple[str, ...], config: PipelineConfig, *, quarters: int) -> FeatureUnion:
     parts = [
         extract_features(
-            image, config=msgspec.structs.replace(config.extract, extractor=name), extractor=create_extractor(name)
+            image,
+            config=msgspec.structs.replace(config.extract, extractor=name),
+            extractor=create_extractor(name),
+            quarters=quarters,
         )
         for name in names
     ]

@@ -13,6 +13,7 @@ STAGE_LABELS = {
     "extract": "Finding features",
     "shortlist": "Choosing pairs",
     "match": "Matching pairs",
+    "turn": "Turning photos",
     "split": "Finding scenes",
     "reconstruct": "Placing cameras",
     "cloud": "Cleaning points",

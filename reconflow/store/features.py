@@ -28,15 +28,15 @@ class FeatureStore:
         self._packs = Packs(root, f"features/{namespace[:32]}")
 
     def write(self, features: Sequence[tuple[ImageRecord, Features]]) -> dict[str, ItemRef]:
-        """Publish one pack and return the place of each photo's features, by the photo's SHA-256."""
+        """Publish one pack and return the place of each photo's features, by the photo's content."""
         items = {
-            record.sha256: Item(record.sha256, _to_arrays(f), {"image_size": list(f.image_size)})
+            record.content: Item(record.content, _to_arrays(f), {"image_size": list(f.image_size)})
             for record, f in features
         }
         return dict(zip(items, self._packs.write(list(items.values())), strict=True))
 
     def index(self) -> dict[str, ItemRef]:
-        """Return the place of all stored features, by the photo's SHA-256."""
+        """Return the place of all stored features, by the photo's content."""
         return {key: ref for key, (ref, _) in self._packs.index().items()}
 
 

@@ -58,7 +58,7 @@ def geometries_namespace(match: MatchConfig, verify: VerifyConfig, *, features: 
 
 def view_key(record: ImageRecord, camera: Camera) -> str:
     """Return the part of a pair's key that one photo brings: its content and its camera."""
-    return fingerprint(record.sha256, camera)
+    return fingerprint(record.content, camera)
 
 
 def pair_key(first: str, second: str) -> str:

@@ -101,12 +101,12 @@ class RunFeatures(Mapping[str, Features]):
         self._refs = [FeatureStore(self._root, namespace).index() for namespace in manifest.features]
 
     def __getitem__(self, name: str) -> Features:
-        refs = [index[self._records[name].sha256] for index in self._refs]
+        refs = [index[self._records[name].content] for index in self._refs]
         stored = read_features(self._root, refs)
         return unite([stored[ref] for ref in refs]).features
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, record in self._records.items() if all(record.sha256 in index for index in self._refs))
+        return (name for name, record in self._records.items() if all(record.content in index for index in self._refs))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

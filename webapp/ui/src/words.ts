@@ -17,6 +17,7 @@ const STEPS: Record<string, [title: string, unit: string]> = {
   extract: ["Finding details in photos", "photos"],
   shortlist: ["Choosing which photos to compare", "steps"],
   match: ["Comparing photos", "pairs"],
+  turn: ["Turning photos that lie on their side", "steps"],
   split: ["Grouping photos", "groups"],
   reconstruct: ["Working out camera positions", "photos placed"],
   cloud: ["Cleaning the points", "models"],

@@ -11,6 +11,7 @@ const STEPS: Record<string, string> = {
   extract: "Finding details",
   shortlist: "Choosing pairs",
   match: "Comparing photos",
+  turn: "Turning photos",
   split: "Grouping photos",
   reconstruct: "Placing cameras",
   cloud: "Cleaning points",

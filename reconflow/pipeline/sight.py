@@ -1,0 +1,135 @@
+"""What photos show and which of them match: the part of a run that can be done again with photos turned."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from reconflow.core.images import ImageRecord
+from reconflow.core.pairs import Pair
+from reconflow.nets.registry import EXTRACTORS
+from reconflow.pipeline import tasks
+from reconflow.pipeline.dispatch import Died
+from reconflow.pipeline.events import Notice
+from reconflow.pipeline.pair_table import PairTable
+from reconflow.pipeline.plan import ExtractTask, TileImage, plan_extract, plan_matches, view_keys
+from reconflow.pipeline.preparation import needs_learned
+from reconflow.pipeline.stage_counts import StageCounts
+from reconflow.pipeline.stage_work import StageWork
+from reconflow.pipeline.tasks import RunContext
+from reconflow.stages.cameras import CameraRig
+from reconflow.store.encodings import EncodingStore
+from reconflow.store.features import FeatureStore
+from reconflow.store.geometries import GeometryStore
+from reconflow.store.packs import ItemRef
+from reconflow.store.root import Root
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Seen:
+    """Where everything is that extractors and an encoder made of photos, by content."""
+
+    features: dict[str, dict[str, ItemRef]]
+    """By extractor."""
+    encodings: dict[str, ItemRef] | None
+    """``None`` where nothing reads any."""
+    failed: dict[str, str] = field(default_factory=dict[str, str])
+    """Name of a photo that nothing could be made of → reason."""
+
+    def __contains__(self, record: ImageRecord) -> bool:
+        """Tell whether a photo has all it needs."""
+        return all(record.content in refs for refs in self.parts())
+
+    def parts(self) -> list[dict[str, ItemRef]]:
+        """Return what there must be of each photo."""
+        return [*self.features.values(), *([] if self.encodings is None else [self.encodings])]
+
+    def image(self, record: ImageRecord, rig: CameraRig) -> TileImage:
+        """Return a photo that has all it needs as tiles know it."""
+        refs = tuple(refs[record.content] for refs in self.features.values())
+        encoding = None if self.encodings is None else self.encodings[record.content]
+        return TileImage(record.name, refs, rig.camera(record.name), encoding)
+
+
+class Sight:
+    """Extracts and matches for one run."""
+
+    def __init__(self, work: StageWork, root: Root, context: RunContext):
+        self._work = work
+        self._root = root
+        self._context = context
+
+    def extract(self, records: Sequence[ImageRecord]) -> Seen:
+        """Extract what is not stored of the photos."""
+        context = self._context
+        stored = {name: FeatureStore(self._root, namespace).index() for name, namespace in context.features.items()}
+        encodings = EncodingStore(self._root, context.encodings).index() if context.encoder else None
+        seen = Seen(stored, encodings)
+        have = sum(record.content in refs for refs in seen.parts() for record in records)
+        total = len(records) * len(seen.parts())
+        with self._work.stage("extract", unit="photos", total=total, reused=have) as stage:
+            for name, refs in stored.items():
+                self._make(name, records, refs, seen, stage, body=tasks.extract, learned=EXTRACTORS[name].learned)
+            if encodings is not None:
+                self._make(context.encoder, records, encodings, seen, stage, body=tasks.encode, learned=True)
+        return seen
+
+    def _make(
+        self,
+        name: str,
+        records: Sequence[ImageRecord],
+        refs: dict[str, ItemRef],
+        seen: Seen,
+        stage: StageCounts,
+        *,
+        body: Callable[[ExtractTask, RunContext], tasks.ExtractOutcome],
+        learned: bool,
+    ) -> None:
+        where, at_most = self._work.where, self._context.config.execution.images_per_extract_task
+        slots = where.learned_slots if learned else where.slots
+        work = plan_extract(records, extractor=name, stored=refs, at_most=at_most, slots=slots)
+        resources = where.learned if learned else where.compute
+        before = stage.done - stage.reused
+        for ended in self._work.do(work, body, stage, self._context, resources=resources, before=before):
+            if isinstance(ended, Died):
+                failed = {image.name: ended.reason for image in ended.task.images}
+            else:
+                refs.update(ended.outcome.refs)
+                failed = ended.outcome.failed
+            stage.failed += len(failed)
+            for photo, reason in failed.items():
+                self._work.tell(Notice(stage="extract", message=f"{photo}: {reason}"))
+                seen.failed.setdefault(photo, reason)
+
+    def match(self, records: Sequence[ImageRecord], pairs: Sequence[Pair], *, seen: Seen, rig: CameraRig) -> PairTable:
+        """Match what is not stored of the pairs, as indices into photos that have all they need."""
+        images, keys = [seen.image(record, rig) for record in records], view_keys(records, rig)
+        table = PairTable(pairs, images, keys, GeometryStore(self._root, self._context.geometries).index())
+        learned, config, place = needs_learned(self._context.config), self._context.config.execution, self._work.where
+        work = plan_matches(
+            pairs,
+            images=images,
+            keys=keys,
+            stored=table.stored,
+            images_per_side=config.images_per_tile,
+            slots=place.learned_slots if learned else place.slots,
+        )
+        where = place.learned if learned else place.compute
+        at_hand = read = 0
+        with self._work.stage("match", unit="pairs", total=len(pairs), reused=table.count_stored()) as stage:
+            for ended in self._work.do(work, tasks.match, stage, self._context, resources=where):
+                if isinstance(ended, Died):
+                    table.failed.update({pair.key: ended.reason for pair in ended.task.pairs})
+                else:
+                    table.stored.update(ended.outcome.pairs)
+                    table.failed.update(ended.outcome.failed)
+                    at_hand, read = at_hand + ended.outcome.at_hand, read + ended.outcome.read
+            stage.failed = len(table.failed)
+        logger.info("match: %d of %d feature sets were at hand", at_hand, at_hand + read)
+        if table.failed:
+            reason = min(table.failed.values())
+            self._work.tell(
+                Notice(stage="match", message=f"{len(table.failed)} pairs failed, the first because {reason}")
+            )
+        return table
