@@ -112,10 +112,10 @@ class MatchConfig(_Section, frozen=True):
     """Putative matches of a pair.
 
     ``matcher`` names one for each extractor, in order, or one for all. ``ratio`` is of ``adalam`` and ``ratio``,
-    ``min_similarity`` of ``mnn``: the least dot product of two unit descriptors. The coarse pass, for extractors whose
-    keypoints have sizes, matches only the ``coarse_keypoints`` largest keypoints of both images and drops the pair
-    when fewer than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it
-    off.
+    ``min_similarity`` of ``mnn``: the least dot product of two unit descriptors, where 0 stands for the extractor's
+    own, which unrelated photos seldom reach. The coarse pass, for extractors whose keypoints have sizes, matches only
+    the ``coarse_keypoints`` largest keypoints of both images and drops the pair when fewer than
+    ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it off.
 
     MASt3R starts from every ``seed_step``-th pixel of its raster, whose long edge is 512. Its hybrid joins keypoints
     whose way to the other photo and back misses by at most ``return_px`` of these pixels. ``precision`` is that of a
