@@ -4,11 +4,9 @@ The order is that of the stages. Everything heavy happens in tasks on workers; t
 verified pairs, never features.
 """
 
-import logging
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from distributed import Client, Future
 
@@ -23,7 +21,7 @@ from reconflow.pipeline import mapping, tasks
 from reconflow.pipeline.cloud import CloudOutcome, load_cloud_library, write_clouds
 from reconflow.pipeline.cluster import MAPPER, Placement, placement
 from reconflow.pipeline.control import RunLine
-from reconflow.pipeline.dispatch import Died, Dispatcher, Done, Task
+from reconflow.pipeline.dispatch import Died, Dispatcher, Done
 from reconflow.pipeline.events import EventSink, Notice, ignore
 from reconflow.pipeline.mapper_job import read_summary
 from reconflow.pipeline.outputs import MappedScene, RunFacts, write_outputs
@@ -55,10 +53,7 @@ from reconflow.stages.split import split_scenes
 from reconflow.store.root import Root, open_root
 from reconflow.store.run_folder import RunFolder, RunManifest
 
-logger = logging.getLogger(__name__)
-
 FEWEST_IMAGES = 3
-TaskT = TypeVar("TaskT", bound=Task)
 
 
 def run(
