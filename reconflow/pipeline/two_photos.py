@@ -94,6 +94,7 @@ def match_photos(
 
     """
     extractors, matchers = split_combination(combination)
+    methods = parse_methods(extractors, matchers)
     base = config or PipelineConfig()
     config = msgspec.structs.replace(
         base,
@@ -102,7 +103,7 @@ def match_photos(
     )
     records, cameras = _ingested((Path(first), Path(second)), config)
     images = read_image(str(first)), read_image(str(second))
-    if not needs_upright(parse_methods(extractors, matchers)):
+    if not needs_upright(methods):
         return _matched(combination, images, (0, 0), cameras, config)
     still, other = (upright_quarters(record.orientation) for record in records)
     best = _matched(combination, images, (still, other), cameras, config)
