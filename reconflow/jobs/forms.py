@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import httpx
 import msgspec
 
 from reconflow.errors import ConfigError, InputError
 
 _NAME_LENGTH = 100
 _URL_LENGTH = 2000
+_HIGHEST_PORT = 65_535
 
 
 class UploadForm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,17 +30,29 @@ def check_form(form: UploadForm) -> None:
     check_name("scene_name", form.scene_name)
     if form.idempotency_key is not None:
         check_name("Idempotency-Key", form.idempotency_key)
-    url = form.webhook_url
-    if url is not None and not (url.startswith(("https://", "http://")) and url.isprintable()):
-        raise InputError("webhook_url must begin with https:// or http://")
-    if url is not None and len(url) > _URL_LENGTH:
-        raise InputError(f"webhook_url must not be longer than {_URL_LENGTH} characters")
+    if form.webhook_url is not None:
+        _check_url("webhook_url", form.webhook_url)
 
 
 def check_name(field: str, value: str) -> None:
     """Raise :class:`InputError` unless ``value`` can name something."""
     if not value or len(value) > _NAME_LENGTH or not value.isprintable() or "/" in value:
         raise InputError(f"{field} must be 1 to {_NAME_LENGTH} printable characters without a slash")
+
+
+def _check_url(field: str, url: str) -> None:
+    if not (url.startswith(("https://", "http://")) and url.isprintable()):
+        raise InputError(f"{field} must begin with https:// or http://")
+    if len(url) > _URL_LENGTH:
+        raise InputError(f"{field} must not be longer than {_URL_LENGTH} characters")
+    try:
+        parsed = httpx.URL(url)
+        name = parsed.host  # decoded: not every xn-- is a name
+        parsed.raw_host.decode().encode("idna")  # as it is looked up: labels of 1 to 63 characters
+    except (httpx.InvalidURL, ValueError) as error:
+        raise InputError(f"{field} names no host that can be looked up") from error
+    if not name or "%" in name or not 0 < (parsed.port or 80) <= _HIGHEST_PORT:
+        raise InputError(f"{field} must name a host, and a port up to {_HIGHEST_PORT} if any")
 
 
 def parsed_options(options: str | None) -> dict[str, Any]:

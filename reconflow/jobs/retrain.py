@@ -48,7 +48,7 @@ def trigger_retraining(
         raise RetrainError(f"Airflow does not answer within {timeout_s:g} seconds") from error
     except httpx.HTTPError as error:
         raise RetrainError(f"Airflow cannot be reached: {error}") from error
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, ValueError, OverflowError) as error:
         raise RetrainError(f"AIRFLOW_URL is no address: {error}") from error
 
 

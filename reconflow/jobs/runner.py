@@ -250,6 +250,8 @@ class Runner:
                 chore()
             except (ReconflowError, OSError) as error:
                 logger.warning("a chore failed and is tried again: %s", error)
+            except Exception:
+                logger.exception("a chore failed and is tried again")
             self._stopping.wait(every_s)
 
     def _post(self) -> None:

@@ -63,7 +63,7 @@ def _send(job: Job, *, secret: str) -> bool:
     }
     try:
         answer = httpx.post(str(job.webhook_url), content=body, headers=headers, timeout=_TIMEOUT_S)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:  # the last two: no host, no port
         logger.warning("job %s: the webhook cannot be reached: %s", job.job_id, error)
         return False
     if not answer.is_success:

@@ -169,7 +169,9 @@ def test_nobody_there_is_an_error():
             trigger_retraining(url=f"http://127.0.0.1:{unused.getsockname()[1]}", username="", password="", conf={})
 
 
-@pytest.mark.parametrize("url", ["", "airflow:8080", "http://[", "ftp://host"])
+@pytest.mark.parametrize(
+    "url", ["", "airflow:8080", "http://[", "ftp://host", f"http://{'a' * 70}.example", "http://a..b", "http://h:99999"]
+)
 def test_a_useless_address_is_an_error(url):
     with pytest.raises(RetrainError):
         trigger_retraining(url=url, username="", password="", conf={})

@@ -13,9 +13,15 @@ from pathlib import Path
 import pytest
 
 from reconflow.core.drift import DriftReport
+from reconflow.errors import InputError
+from reconflow.jobs.forms import UploadForm, check_form
 from reconflow.jobs.outbox import Outbox
 from reconflow.jobs.records import Job
+from reconflow.jobs.runner import Runner
+from reconflow.jobs.settings import load_settings
 from reconflow.jobs.webhook import send_due_webhooks, sign
+
+NOWHERE = [f"http://{'a' * 70}.example/", "http://a..b/", "http://xn--a/", "http://127.0.0.1:99999/"]
 
 
 class Listener(BaseHTTPRequestHandler):
@@ -42,6 +48,10 @@ def listener():
 
 @pytest.fixture
 def ended(ledger, listener):
+    return ended_job(ledger, f"http://127.0.0.1:{listener.server_port}/hook")
+
+
+def ended_job(ledger, url):
     job = Job(
         job_id=str(uuid.uuid4()),
         owner_id="anna",
@@ -50,7 +60,7 @@ def ended(ledger, listener):
         created_at=time.time(),
         options={},
         drift=DriftReport(),
-        webhook_url=f"http://127.0.0.1:{listener.server_port}/hook",
+        webhook_url=url,
     )
     ledger.add_job(job)
     return ledger.request_cancel(job.job_id)
@@ -77,6 +87,42 @@ def test_a_webhook_that_is_not_taken_is_sent_again(ledger, listener, ended):
         send_due_webhooks(outbox, secret="shared")
     assert len(listener.heard) == 3
     assert outbox.take(hold_s=1) is None
+
+
+@pytest.mark.parametrize("address", NOWHERE)
+def test_an_address_that_cannot_be_keeps_no_other_webhook_back(ledger, listener, address):
+    ended_job(ledger, address)
+    good = ended_job(ledger, f"http://127.0.0.1:{listener.server_port}/hook")
+    send_due_webhooks(Outbox(ledger), secret="shared")
+    assert [json.loads(body)["job_id"] for _, body in listener.heard] == [good.job_id]
+
+
+def test_a_chore_that_fails_in_an_unforeseen_way_is_done_again(ledger, tmp_path):
+    runner = Runner(load_settings({}, data_dir=tmp_path), ledger, "host:1:x")
+    done = []
+
+    def chore():
+        done.append(len(done))
+        if len(done) == 1:
+            raise UnicodeError("label too long")
+        runner.stop()
+
+    runner._again_and_again(chore, 0.01)
+    assert done == [0, 1]
+
+
+@pytest.mark.parametrize("address", [*NOWHERE, "http://", "https:///hook", "http://a b/", "ftp://host/", "http://%00/"])
+def test_an_address_that_cannot_be_is_refused_with_the_upload(address):
+    with pytest.raises(InputError, match="webhook_url"):
+        check_form(UploadForm(webhook_url=address))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://example.com/x?y=1", "http://127.0.0.1:9000", "http://[::1]:80/", "http://häuser.example", "http://h"],
+)
+def test_an_address_that_can_be_is_taken(address):
+    check_form(UploadForm(webhook_url=address))
 
 
 def outbox_letter(outbox, ledger, job):

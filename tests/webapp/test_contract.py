@@ -174,6 +174,7 @@ def test_a_job_has_no_clusters_yet_and_nothing_to_do_about_drift(web, queued):
         (None, {"dataset_name": "a/b"}, "dataset_name"),
         (None, {"scene_name": ""}, "scene_name"),
         (None, {"webhook_url": "file:///etc/passwd"}, "webhook_url"),
+        (None, {"webhook_url": "http://a..b/"}, "webhook_url"),
         (None, {"surprise": "x"}, "unknown field 'surprise'"),
     ],
 )
