@@ -28,6 +28,7 @@
         ├── ChecksumError        a piece does not match its checksum                     (HTTP 460)
         ├── RetrainError         Airflow is unreachable or refuses                       (HTTP 502)
         ├── NotReadyError        no worker is up                                         (HTTP 503)
+        ├── NotExaminedError     the look at an upload was ended before its end          (HTTP 503)
         ├── UnreachableError     the service does not answer; only the client raises it
         └── DiskFullError        no room for it                                          (HTTP 507)
 
@@ -164,6 +165,10 @@ class RetrainError(ServiceError):
 
 class NotReadyError(ServiceError):
     """No worker is up yet."""
+
+
+class NotExaminedError(ServiceError):
+    """The look at an upload was ended from outside, or took too long: nothing is said of the upload."""
 
 
 class UnreachableError(ServiceError):

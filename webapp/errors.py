@@ -27,6 +27,7 @@ STATUS: dict[type[ReconflowError], int] = {
     errors.ChecksumError: 460,
     errors.RetrainError: 502,
     errors.NotReadyError: 503,
+    errors.NotExaminedError: 503,
     errors.StoreError: 503,
     errors.DiskFullError: 507,
     errors.InputError: 400,
@@ -50,7 +51,8 @@ def problems(*codes: int) -> dict[int, ResponseSpec]:
     """Return the errors of a route for OpenAPI; those that any route may answer with are added."""
     every = {
         400: "The request cannot be understood", 401: "No valid token", 429: "Too many requests",
-        503: "No worker is up, or the ledger does not answer", 507: "Not enough disk space",
+        503: "No worker is up, the ledger does not answer, or the photos were not looked at to the end",
+        507: "Not enough disk space",
     }  # fmt: skip
     words = {
         403: "Not with this role", 404: "There is no such thing", 405: "Not with this method",

@@ -14,6 +14,7 @@ from reconflow.errors import ReconflowError
 if TYPE_CHECKING:
     from reconflow.jobs.ledger import Ledger
     from reconflow.jobs.runner_process import RunnerProcess
+    from reconflow.jobs.service import JobService
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -69,8 +70,13 @@ def execute(arguments: argparse.Namespace) -> int:
         app = create_app(settings, service=service, accounts=accounts)
         with RunnerProcess(settings) as runner:
             threading.Thread(target=_tell_dashboard, args=(ledger, runner, console), daemon=True).start()
-            serve(app, listener, on_exit=runner.stop)
+            serve(app, listener, on_exit=lambda: _stop(runner, service))
     return 0
+
+
+def _stop(runner: "RunnerProcess", service: "JobService") -> None:
+    runner.stop()
+    service.stop()
 
 
 def _tell_dashboard(ledger: "Ledger", runner: "RunnerProcess", console: Console) -> None:

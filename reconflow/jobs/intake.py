@@ -4,9 +4,15 @@ The look happens in a process of its own (``python -m reconflow.jobs.intake``): 
 decoded there, so that a crash or a memory hog takes neither the web process nor its answers along.
 """
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 import zipfile
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,12 +22,15 @@ from reconflow import errors
 from reconflow.config import IngestConfig
 from reconflow.core.drift import DriftReport
 from reconflow.core.images import Unreadable
-from reconflow.errors import InputError, ReconflowError, TooFewImagesError
+from reconflow.errors import InputError, NotExaminedError, ReconflowError, TooFewImagesError
 
 FEWEST_IMAGES = 3
 _SAMPLE = 120
 """Photos the drift check looks at: medians of more of them hardly move."""
 _TIMEOUT_S = 600
+_POLL_S = 0.2
+_FROM_OUTSIDE = frozenset(-number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
+"""Ends of the process that say nothing of the upload; other signals are crashes, which it caused."""
 
 
 class IntakeRequest(msgspec.Struct, frozen=True):
@@ -51,32 +60,68 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-def look_at(upload: Path, *, unpack_to: Path, baseline: Path, max_megapixels: float) -> Intake:
+def look_at(
+    upload: Path, *, unpack_to: Path, baseline: Path, max_megapixels: float, stopping: threading.Event
+) -> Intake:
     """Return what an upload holds; its photos lie unpacked below ``unpack_to`` afterwards, where a run finds them.
 
     Raises
     ------
     InputError
         If it is not a ZIP, holds what a ZIP of photos has no reason to hold, or fewer than three usable photos.
+    NotExaminedError
+        If the look takes too long, or is ended from outside: by a signal, or because ``stopping`` is set.
 
     """
-    request = IntakeRequest(str(upload), str(unpack_to), str(baseline), max_megapixels)
-    command = [sys.executable, "-m", "reconflow.jobs.intake"]
+    told = _ask(IntakeRequest(str(upload), str(unpack_to), str(baseline), max_megapixels), stopping)
     try:
-        done = subprocess.run(
-            command, input=msgspec.json.encode(request), capture_output=True, timeout=_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise InputError("the photos take too long to decode") from error
-    try:
-        answer = msgspec.json.decode(done.stdout, type=dict[str, msgspec.Raw])
+        answer = msgspec.json.decode(told, type=dict[str, msgspec.Raw])
         if "kind" not in answer:
-            return msgspec.json.decode(done.stdout, type=Intake)
-        refusal = msgspec.json.decode(done.stdout, type=Refusal)
+            return msgspec.json.decode(told, type=Intake)
+        refusal = msgspec.json.decode(told, type=Refusal)
     except msgspec.MsgspecError as error:
         raise InputError("the upload cannot be examined: decoding its photos crashed") from error
     kind = getattr(errors, refusal.kind, InputError)
     raise kind(refusal.message)
+
+
+def _ask(request: IntakeRequest, stopping: threading.Event) -> bytes:
+    """Return what the process prints. It gets no signal of our terminal, and ends when we do."""
+    ours, deadline = os.pipe(), time.monotonic() + _TIMEOUT_S
+    command = [sys.executable, "-m", "reconflow.jobs.intake", str(ours[0])]
+    content: bytes | None = msgspec.json.encode(request)
+    with (
+        _closing(ours),
+        subprocess.Popen(
+            command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, pass_fds=ours[:1], start_new_session=True
+        ) as process,
+    ):
+        while True:
+            try:
+                told, _ = process.communicate(content, timeout=_POLL_S)
+            except subprocess.TimeoutExpired as error:
+                content = None  # it has been sent, and communicate() refuses to be told twice
+                if stopping.is_set() or time.monotonic() > deadline:
+                    process.kill()
+                    why = "the service is ending" if stopping.is_set() else "the photos take too long to decode"
+                    raise NotExaminedError(f"{why}: try again later") from error
+            except BaseException:
+                process.kill()
+                raise
+            else:
+                break
+    if process.returncode in _FROM_OUTSIDE:
+        raise NotExaminedError("the look at the photos was interrupted: try again")
+    return told
+
+
+@contextlib.contextmanager
+def _closing(ends: tuple[int, int]) -> Generator[None]:
+    try:
+        yield
+    finally:
+        for end in ends:
+            os.close(end)
 
 
 def examine(request: IntakeRequest) -> Intake:
@@ -107,6 +152,7 @@ def examine(request: IntakeRequest) -> Intake:
 
 def main() -> int:
     """Read a request from standard input and print what was found, or why not."""
+    threading.Thread(target=_end_with_parent, args=(int(sys.argv[1]),), daemon=True).start()
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=IntakeRequest)
     try:
         answer: Intake | Refusal = examine(request)
@@ -115,6 +161,12 @@ def main() -> int:
         answer = Refusal(kind=type(error).__name__, message=sentence)
     sys.stdout.buffer.write(msgspec.json.encode(answer))
     return 0
+
+
+def _end_with_parent(pipe: int) -> None:
+    """Wait for the other end of a pipe to be closed: only the parent's end can do that."""
+    os.read(pipe, 1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ through the ledger. Every method may be called from any thread.
 import itertools
 import logging
 import shutil
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -79,6 +80,11 @@ class JobService:
         self.ledger = ledger
         self.files = DataFolder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
         self.uploads = Uploads(self.files.uploads, lifetime_s=settings.upload_expiry_s)
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End every look at an upload that is under way; resumable uploads keep their bytes."""
+        self._stopping.set()
 
     def incoming_path(self) -> Path:
         """Return a fresh file name to stream an upload to; :meth:`accept_upload` takes the file over."""
@@ -101,6 +107,8 @@ class JobService:
             If an option is unknown or out of range.
         DiskFullError
             If there is no room to work on it.
+        NotExaminedError
+            If the look at it was ended before its end.
 
         """
         try:
@@ -151,6 +159,7 @@ class JobService:
                 unpack_to=partial / "run" / "work" / "photos",
                 baseline=self.settings.baseline_path,
                 max_megapixels=config.ingest.max_megapixels,
+                stopping=self._stopping,
             )
             self.files.link(upload, partial / "upload.zip")
             self.files.leave_to_ledger(partial)
@@ -255,6 +264,7 @@ class JobService:
                 unpack_to=place,
                 baseline=self.settings.baseline_path,
                 max_megapixels=PipelineConfig().ingest.max_megapixels,
+                stopping=self._stopping,
             ).drift
         finally:
             upload.unlink(missing_ok=True)

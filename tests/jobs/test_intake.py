@@ -1,5 +1,6 @@
 import io
 import struct
+import threading
 import uuid
 import zipfile
 import zlib
@@ -32,7 +33,13 @@ def pack(path, entries, method=zipfile.ZIP_STORED):
 
 
 def look(upload, tmp_path):
-    return look_at(upload, unpack_to=tmp_path / "photos", baseline=tmp_path / "none.json", max_megapixels=400.0)
+    return look_at(
+        upload,
+        unpack_to=tmp_path / "photos",
+        baseline=tmp_path / "none.json",
+        max_megapixels=400.0,
+        stopping=threading.Event(),
+    )
 
 
 def test_photos_in_any_folder_and_any_case_are_counted(tmp_path):
