@@ -36,6 +36,7 @@ A message is one sentence a person can act on. ``stage`` and ``item`` say where 
 because errors travel from Dask workers to the client.
 """
 
+import errno
 from typing import Any
 
 
@@ -177,3 +178,12 @@ class UnreachableError(ServiceError):
 
 class DiskFullError(ServiceError):
     """There is not enough free disk space."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether the system says that a disk, or what an account may use of it, is full.
+
+    >>> is_disk_full(OSError(errno.ENOSPC, "No space left on device")), is_disk_full(OSError(errno.EIO, "I/O error"))
+    (True, False)
+    """
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -22,6 +22,7 @@ from reconflow.errors import (
     ReconflowError,
     TooFewImagesError,
     WeightsError,
+    is_disk_full,
 )
 
 Stage = Literal["queued", "extracting", "matching", "triangulating", "decimating", "success", "failed", "cancelled"]
@@ -102,7 +103,7 @@ def error_code(error: BaseException) -> ErrorCode:
         return "out_of_memory"
     if isinstance(error, TimeoutError):
         return "timeout"
-    if isinstance(error, OSError) and error.errno == 28:
+    if is_disk_full(error):
         return "disk_full"
     for kind, code in _CODES:
         if isinstance(error, kind):

@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from reconflow.errors import InputError
+from reconflow.errors import DiskFullError, InputError, is_disk_full
 from reconflow.stages.ingest import list_photos
 from reconflow.stages.unpack import photo_entries, unpack
 from reconflow.store.keys import fingerprint
@@ -20,6 +20,8 @@ def open_photos(source: Path, *, unpack_to: Path) -> list[tuple[str, Path]]:
     ------
     InputError
         If there is no such folder or file, it is not a ZIP, or it holds no photo.
+    DiskFullError
+        If there is no room to unpack it.
 
     """
     if source.is_dir():
@@ -35,6 +37,8 @@ def open_photos(source: Path, *, unpack_to: Path) -> list[tuple[str, Path]]:
                 with publishing(folder) as partial:
                     unpack(archive, partial)
     except (zipfile.BadZipFile, OSError) as error:
+        if is_disk_full(error):
+            raise DiskFullError("the disk is full: free some space to unpack the photos, then try again") from error
         raise InputError(f"{source} is neither a folder nor a readable ZIP ({error})") from error
     paths = sorted(folder.iterdir())
     return [(entry.filename, path) for entry, path in zip(entries, paths, strict=True)]

@@ -47,6 +47,7 @@ def test_a_job_is_either_cancelled_or_retried():
     [
         (MemoryError(), "out_of_memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk_full"),
         (errors.DiskFullError("x"), "disk_full"),
         (TimeoutError(), "timeout"),
         (errors.TooFewImagesError("x"), "too_few_images"),

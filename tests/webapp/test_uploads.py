@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import hashlib
+import os
 import socket
 import threading
 import time
@@ -200,6 +201,34 @@ def test_a_full_disk_refuses_nothing_for_ever(tmp_path, site, small_zip):
         reserve, web.service.files._min_free_bytes = web.service.files._min_free_bytes, 1 << 60
         assert web.anna.post(f"{url}/job").status_code == 507
         web.service.files._min_free_bytes = reserve
+        assert web.anna.post(f"{url}/job").status_code == 202
+
+
+FULL = """
+import errno, os
+
+def fsync(_):
+    raise OSError(errno.{}, "no room")
+
+if "-m" in __import__("sys").orig_argv:
+    os.fsync = fsync
+"""
+
+
+@pytest.mark.parametrize("reason", ["ENOSPC", "EDQUOT"])
+def test_a_disk_that_is_full_while_photos_are_unpacked_refuses_nothing_for_ever(
+    tmp_path, site, small_zip, monkeypatch, reason
+):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sitecustomize.py").write_text(FULL.format(reason))
+    with site(tmp_path / "data") as web:
+        url = place(web.anna, len(small_zip))
+        send(web.anna, url, 0, small_zip)
+        with monkeypatch.context() as full:  # every write of the process that unpacks fails at its end
+            full.setenv("PYTHONPATH", str(tmp_path / "broken"), prepend=os.pathsep)
+            answer = web.anna.post(f"{url}/job")
+        assert (answer.status_code, answer.json()["error_code"]) == (507, "disk_full")
+        assert offset(web.anna, url) == len(small_zip)
         assert web.anna.post(f"{url}/job").status_code == 202
 
 
