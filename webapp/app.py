@@ -21,7 +21,7 @@ from webapp.access import logging_access
 from webapp.controllers import accounts as account_routes
 from webapp.controllers import admin, downloads, drift, health, jobs, page, sessions, uploads
 from webapp.description import complete
-from webapp.errors import http_error, internal_error, library_error
+from webapp.errors import http_error, internal_error, library_error, too_deep
 from webapp.guards import BearerAuthentication
 from webapp.headers import add_security_headers
 from webapp.heads import answering_head
@@ -58,6 +58,7 @@ def create_app(settings: ServiceSettings, *, service: JobService, accounts: Acco
         exception_handlers={
             ReconflowError: library_error,
             HTTPException: http_error,
+            RecursionError: too_deep,
             Exception: internal_error,
         },
         before_send=[metrics.count, add_security_headers],

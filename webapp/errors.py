@@ -88,6 +88,12 @@ def http_error(_: "Request[Any, Any, Any]", error: HTTPException) -> Response[Pr
     return _answer(Problem(detail), error.status_code, error.headers)
 
 
+def too_deep(request: "Request[Any, Any, Any]", error: RecursionError) -> Response[Problem]:
+    """Answer to JSON that is nested more deeply than it can be read."""
+    logger.warning("%s %s: nested too deeply", request.method, request.url.path, exc_info=error)
+    return _answer(Problem("The body is nested too deeply"), 400)
+
+
 def internal_error(request: "Request[Any, Any, Any]", error: Exception) -> Response[Problem]:
     """Answer with nothing but that it failed; the log has the rest."""
     if error_code(error) == "disk_full":

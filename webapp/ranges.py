@@ -15,7 +15,8 @@ from webapp.description import Described, text
 IN_PARTS = Described(headers={"Range": text("One range, such as `bytes=0-999`")})
 PART = {206: ResponseSpec(bytes, description="The part asked for", media_type="application/octet-stream")}
 """What routes that answer with :func:`file_response` say of themselves."""
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+"""Longer numbers are no place in a file, and a range that cannot be read is passed over."""
 _BLOCK = 1 << 18
 
 

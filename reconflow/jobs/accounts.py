@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from reconflow.errors import CredentialsError, InputError, ThrottledError
 from reconflow.jobs.database import reading, struct_of, take_lock, writing
 from reconflow.jobs.ledger import Ledger
-from reconflow.jobs.records import ApiKey, Role, TokenPair, User
+from reconflow.jobs.records import ApiKey, Role, TokenPair, User, is_uuid
 from reconflow.jobs.tables import api_keys, login_failures, refresh_tokens, revoked_tokens, users
 
 _WINDOW_S = 300.0
@@ -217,6 +217,8 @@ class AccountBook:
 
     def delete_api_key(self, user_id: str, key_id: str) -> bool:
         """Remove a user's key; return whether it was there."""
+        if not is_uuid(key_id):
+            return False
         mine = delete(api_keys).where(api_keys.c.key_id == key_id, api_keys.c.user_id == user_id)
         with writing(self._engine) as connection:
             return connection.execute(mine).rowcount > 0

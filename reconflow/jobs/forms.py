@@ -61,7 +61,7 @@ def parsed_options(options: str | None) -> dict[str, Any]:
         return {}
     try:
         tree = msgspec.json.decode(options)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ConfigError(f"options: not valid JSON: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError('options: expected a JSON object such as {"preset": "fast"}')

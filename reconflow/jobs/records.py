@@ -1,5 +1,6 @@
 """What the ledger holds, as frozen values. Times are seconds since 1970."""
 
+import uuid
 from typing import Any, Literal
 
 import msgspec
@@ -8,6 +9,14 @@ from reconflow.core.drift import DriftReport
 from reconflow.jobs.states import ErrorCode, Stage
 
 Role = Literal["user", "admin"]
+
+
+def is_uuid(text: str) -> bool:
+    """Return whether a text is a UUID in its usual writing, as all ids are."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ from reconflow.jobs.files import DataFolder
 from reconflow.jobs.forms import UploadForm, check_form, check_name, parsed_options
 from reconflow.jobs.job_insights import JobInsights, job_insights
 from reconflow.jobs.ledger import Ledger
-from reconflow.jobs.records import Job, JobEvent, JobPage, User
+from reconflow.jobs.records import Job, JobEvent, JobPage, User, is_uuid
 from reconflow.jobs.removal import remove_job
 from reconflow.jobs.results import ClusterEntry, JobResult
 from reconflow.jobs.settings import ServiceSettings
@@ -190,7 +190,7 @@ class JobService:
 
     def job(self, user: User, job_id: str) -> Job:
         """Return a job; to its owner, or to an administrator."""
-        job = self.ledger.job(job_id) if _is_uuid(job_id) else None
+        job = self.ledger.job(job_id) if is_uuid(job_id) else None
         if job is None or (job.owner_id != user.user_id and user.role != "admin"):
             raise JobNotFoundError(f"there is no job {job_id}")
         return job
@@ -380,10 +380,3 @@ class JobService:
                 self._retrain()
             except RetrainError as error:  # the upload has nothing to do with it
                 logger.warning("retraining could not be triggered: %s", error.message)
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False

@@ -34,6 +34,7 @@ from reconflow.errors import (
 )
 from reconflow.jobs.forms import UploadForm
 from reconflow.jobs.pieces import Checksum, PieceWriter, offset_of, roll_back
+from reconflow.jobs.records import is_uuid
 from reconflow.store.publish import publishing, sweep_partials
 
 _MOST_OPEN = 100
@@ -200,7 +201,7 @@ class Uploads:
         for doomed in self._folder.glob(f"{_DELETED}*"):
             shutil.rmtree(doomed, ignore_errors=True)
         for folder in sorted(self._folder.iterdir()):
-            if _is_uuid(folder.name) and self._is_late(folder):
+            if is_uuid(folder.name) and self._is_late(folder):
                 with suppress(UploadBusyError, JobNotFoundError):
                     if (folder / "photos.zip").exists():
                         with self._locked(folder.name):
@@ -211,7 +212,7 @@ class Uploads:
         return swept
 
     def _path(self, upload_id: str) -> Path:
-        if not _is_uuid(upload_id):
+        if not is_uuid(upload_id):
             raise JobNotFoundError("there is no such upload")
         return self._folder / upload_id / "photos.zip"
 
@@ -262,7 +263,7 @@ class Uploads:
         shutil.rmtree(doomed, ignore_errors=True)
 
     def _all(self) -> list[About]:
-        found = (_about(folder) for folder in self._folder.iterdir() if _is_uuid(folder.name))
+        found = (_about(folder) for folder in self._folder.iterdir() if is_uuid(folder.name))
         return [about for about in found if about is not None]
 
     def _is_late(self, folder: Path) -> bool:
@@ -288,10 +289,3 @@ def _touched_at(folder: Path) -> float:
         with suppress(FileNotFoundError):
             return (folder / name).stat().st_mtime
     return time.time()
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False

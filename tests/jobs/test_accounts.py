@@ -110,6 +110,11 @@ def test_an_access_token_stays_revoked_until_it_would_have_ended(accounts):
     assert not accounts.is_revoked("k")
 
 
+@pytest.mark.parametrize("key_id", ["", "\0", "x", "\ud800", "0" * 5000])
+def test_what_is_no_id_is_nobodys_key(accounts, key_id):
+    assert not accounts.delete_api_key("anna", key_id)
+
+
 def test_a_key_is_its_users_until_it_is_deleted(accounts):
     anna, ben = accounts.add_user("anna", PASSWORD), accounts.add_user("ben", PASSWORD)
     record, key = accounts.create_api_key(anna.user_id, "script")

@@ -62,6 +62,8 @@ def test_all_clouds_come_as_one_zip_that_can_be_had_in_parts(done, web):
     assert tail.content == whole.content[-7:]
     assert web.anna.get(url, headers={"Range": "bytes=-7", "If-Range": '"older"'}).content == whole.content
     assert web.anna.get(url, headers={"Range": f"bytes={len(whole.content)}-"}).status_code == 416
+    for far in (f"0-{'9' * 5000}", f"{'9' * 5000}-", "٣-"):
+        assert web.anna.get(url, headers={"Range": f"bytes={far}".encode()}).content == whole.content
     assert web.ben.get(url).status_code == 404
 
 
