@@ -75,7 +75,7 @@ class Mast3rMatcher:
     @property
     def made_with(self) -> str:
         """Revision, library, and the checkpoint by its hash."""
-        return f"{self.name} of {made_with(self.file)}"
+        return f"{self.name} 2 of {made_with(self.file)}"
 
     def match_tile(
         self, views: Sequence[View], pairs: Sequence[Pair], *, config: MatchConfig

@@ -17,8 +17,14 @@ _ROWS = 1024
 def nearest_by_dot(queries: Tensor, targets: Tensor, *, max_bytes: int = _MAX_BYTES) -> Tensor:
     """Return the (B, K) rows of the (B, N, D) ``targets`` with the largest product with (B, K, D) ``queries``.
 
-    The table of products held at a time takes at most ``max_bytes``, or one row for each pair of photos.
+    The table of products held at a time takes at most ``max_bytes``, or one row for each pair of photos. Products are
+    as exact as the descriptors whatever the networks around run in: those of neighbours differ in the third digit.
     """
+    with torch.autocast(queries.device.type, enabled=False):
+        return _nearest(queries, targets, max_bytes)
+
+
+def _nearest(queries: Tensor, targets: Tensor, max_bytes: int) -> Tensor:
     pairs, count = queries.shape[:2]
     rows = max(1, min(_ROWS, count))
     width = max(1, max_bytes // (queries.element_size() * pairs * rows))

@@ -11,6 +11,15 @@ def descriptors(*shape, seed=0):
     return torch.nn.functional.normalize(noise, dim=-1)
 
 
+def smooth_map(rows, columns, *, cell_px=64, seed=0):
+    """(1, H, W, 24) descriptors that change as slowly from pixel to pixel as a network's do."""
+    noise = torch.randn(
+        1, 24, rows // cell_px + 2, columns // cell_px + 2, generator=torch.Generator().manual_seed(seed)
+    )
+    drawn = torch.nn.functional.interpolate(noise, size=(rows, columns), mode="bicubic", align_corners=True)
+    return torch.nn.functional.normalize(drawn.permute(0, 2, 3, 1), dim=-1)
+
+
 @pytest.mark.parametrize("max_bytes", [1, 3_000, 2**30])
 def test_the_nearest_is_that_of_all_products_whatever_the_blocks(max_bytes):
     queries, targets = descriptors(2, 1100, 8), descriptors(2, 70, 8, seed=1)
@@ -57,3 +66,14 @@ def test_a_batch_gives_what_each_pair_gives_alone():
     for row, matches in enumerate(together):
         alone = reciprocal_matches(first[row : row + 1], second[row : row + 1], step=8, max_bytes=10_000)[0]
         assert torch.equal(matches, alone)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_matches_are_exact_inside_a_context_of_less_precision(precision):
+    first = smooth_map(192, 256)
+    second = torch.roll(first, (3, 5), dims=(1, 2))
+    exact = reciprocal_matches(first, second, step=8)[0]
+    with torch.autocast("cpu", dtype=precision):
+        found = reciprocal_matches(first, second, step=8)[0]
+    assert torch.equal(found, exact)
+    assert len(exact) > 600
