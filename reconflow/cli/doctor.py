@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(_: argparse.Namespace) -> int:
     """Print a line per check; the exit code is 1 when a needed one fails."""
-    from reconflow.pipeline.cluster import available_cores, visible_gpus
+    from reconflow.pipeline.cluster import available_cores
 
     console = Console()
     checks: list[tuple[str, Callable[[], str], bool]] = [
@@ -39,7 +39,7 @@ def execute(_: argparse.Namespace) -> int:
         ("Dask", lambda: _version("distributed"), True),
         ("Open3D", lambda: str(load_open3d().__version__), True),
         ("torch (learned models)", lambda: _version("torch"), False),
-        ("GPUs through dask-cuda", lambda: str(visible_gpus() or "none: the CPU is used"), False),
+        ("GPUs through dask-cuda", _gpus, False),
         ("cores", lambda: str(available_cores()), True),
         ("free disk", lambda: f"{shutil.disk_usage(Path(tempfile.gettempdir())).free / 1e9:.0f} GB", True),
     ]
@@ -54,6 +54,13 @@ def execute(_: argparse.Namespace) -> int:
         console.print(f"{mark} {name:<24} {found}", highlight=False)
     _methods(console)
     return int(failed)
+
+
+def _gpus() -> str:
+    from reconflow.pipeline.gpus import unused_gpu, visible_gpus
+
+    found = visible_gpus()
+    return f"{len(found)}: {', '.join(found)}" if found else unused_gpu() or "none: the CPU is used"
 
 
 def _methods(console: Console) -> None:

@@ -32,18 +32,24 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Work until interrupted or until the scheduler goes away."""
-    from reconflow.pipeline.cluster import available_cores, serve_workers, visible_gpus
+    from reconflow.pipeline.cluster import available_cores, serve_workers
+    from reconflow.pipeline.gpus import chosen_gpus, unused_gpu
 
     if not arguments.verbose:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
     workers = arguments.workers if arguments.workers is not None else available_cores()
-    gpus = arguments.gpus if arguments.gpus is not None else visible_gpus()
-    if workers < 0 or gpus < 0 or not (workers or gpus or arguments.mapper):
+    if arguments.gpus is not None and arguments.gpus < 0:
+        raise InputError(f"--gpus must be at least 0, got {arguments.gpus}")
+    gpus = chosen_gpus("auto" if arguments.gpus is None else arguments.gpus)
+    if workers < 0 or not (workers or gpus or arguments.mapper):
         raise InputError("there must be something to lend: --workers, --gpus or --mapper")
     security = security_of(arguments)
     mapper_threads = available_cores() if arguments.mapper else 0
-    lent = [f"{workers} workers"] * bool(workers) + [f"{gpus} GPUs"] * bool(gpus) + ["a mapper"] * arguments.mapper
-    Console().print(f"{', '.join(lent)} for {arguments.address}; Ctrl-C ends them")
+    lent = [f"{workers} workers"] * bool(workers) + [f"{len(gpus)} GPUs"] * bool(gpus) + ["a mapper"] * arguments.mapper
+    console = Console()
+    console.print(f"{', '.join(lent)} for {arguments.address}; Ctrl-C ends them")
+    if arguments.gpus is None and (hint := unused_gpu()):
+        console.print(hint, markup=False, soft_wrap=True)
     asyncio.run(
         serve_workers(arguments.address, workers=workers, gpus=gpus, mapper_threads=mapper_threads, security=security)
     )

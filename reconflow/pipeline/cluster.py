@@ -12,7 +12,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import dask.config
@@ -21,8 +21,9 @@ from distributed import Client, LocalCluster, Nanny, Worker
 from distributed.deploy.spec import SpecCluster
 from distributed.security import Security
 
-from reconflow.errors import ClusterError
+from reconflow.errors import ClusterError, DependencyError
 from reconflow.pipeline.certificates import unreachable
+from reconflow.pipeline.gpus import HOW_TO_USE_GPUS, NO_GPU, VISIBLE, chosen_gpus, device_here
 
 logger = logging.getLogger(__name__)
 
@@ -88,12 +89,13 @@ def open_client(
     ----------
     address : str, optional
         An existing scheduler, such as ``tcp://host:8786``. Its workers are started with ``reconflow work ADDRESS``,
-        or with ``dask worker ADDRESS --nthreads 1 --resources "CPU=1"`` (``MAPPER=1`` on one of them) and
-        ``dask cuda worker ADDRESS --resources "GPU=1"``.
+        or with ``CUDA_VISIBLE_DEVICES= dask worker ADDRESS --nthreads 1 --resources "CPU=1"`` (``MAPPER=1`` on one of
+        them) and ``dask cuda worker ADDRESS --resources "GPU=1"``.
     workers : int, optional
         CPU worker processes of a local cluster; one per core by default.
     gpus : "auto" or int
-        How many GPUs to use; ``auto`` takes all where dask-cuda is installed and finds some. 0 keeps to the CPU.
+        How many GPUs to use, of those that ``CUDA_VISIBLE_DEVICES`` lists; ``auto`` takes all where dask-cuda is
+        installed and finds some. 0 keeps to the CPU.
     mapper_threads : int, optional
         Cores that mapping may use; all by default.
     dashboard : str, optional
@@ -109,31 +111,30 @@ def open_client(
     Raises
     ------
     ClusterError
-        If the scheduler does not answer.
+        If the scheduler does not answer, or there are fewer GPUs.
+    DependencyError
+        If GPUs are asked for and dask-cuda is not installed.
 
     """
     dask.config.set(_DASK)
     if address is not None:
         return _connect(address, security, timeout_s)
     cores = available_cores()
-    gpu_count = visible_gpus() if gpus == "auto" else gpus
+    own_gpus = chosen_gpus(gpus)
     options: dict[str, Any] = {
         "threads_per_worker": 1,
         "memory_limit": memory_limit,
         "dashboard_address": _free(dashboard),
         "silence_logs": logging.CRITICAL,
     }
-    cpu_workers = max(1, cores - gpu_count) if workers is None else workers
-    if gpu_count:
-        from dask_cuda import LocalCUDACluster  # pyright: ignore[reportMissingImports] - an extra
-
-        # LocalCUDACluster offers no resource of its own: without one, CPU tasks would land on GPU workers.
-        cluster: SpecCluster = LocalCUDACluster(n_workers=gpu_count, resources={GPU: 1}, **options)
+    cpu_workers = max(1, cores - len(own_gpus)) if workers is None else workers
+    if own_gpus:
+        cluster = _gpu_cluster(own_gpus, options)
         for number in range(cpu_workers):
-            cluster.worker_spec[f"cpu-{number}"] = _cpu_worker(cluster, memory_limit)
+            cluster.worker_spec[f"cpu-{number}"] = _cpu_worker(memory_limit)
     else:
         cluster = LocalCluster(
-            n_workers=cpu_workers, processes=True, resources={COMPUTE: 1}, host="127.0.0.1", **options
+            n_workers=cpu_workers, processes=True, resources={COMPUTE: 1}, env=NO_GPU, host="127.0.0.1", **options
         )
     share = mapper_threads or cores
     # Mapping itself runs in a subprocess, so its worker is a few threads of this process and costs no start-up.
@@ -207,7 +208,7 @@ def available_cores() -> int:
 
 
 def device_name(client: Client) -> str:
-    """Return what one of the workers computes on, asked of it: ``cpu``, or ``NVIDIA A100 (40.0 GB)``.
+    """Return what a worker that runs networks computes on, asked of it: ``cpu``, or ``NVIDIA A100 (40.0 GB)``.
 
     Raises
     ------
@@ -215,35 +216,12 @@ def device_name(client: Client) -> str:
         If no worker answers.
 
     """
-    where = placement(client).compute
+    where = placement(client).learned
+    asked = client.submit(device_here, offers_gpu=GPU in where, pure=False, resources=where or None)
     try:
-        return str(client.submit(_device, pure=False, resources=where or None).result(timeout=60))
+        return str(asked.result(timeout=60))
     except (OSError, TimeoutError) as error:
         raise ClusterError("no worker answers") from error
-
-
-def _device() -> str:
-    if not visible_gpus():
-        return "cpu"
-    import pynvml  # pyright: ignore[reportMissingImports] - comes with dask-cuda
-
-    pynvml.nvmlInit()
-    handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-    gigabytes = pynvml.nvmlDeviceGetMemoryInfo(handle).total / (1 << 30)
-    return f"{pynvml.nvmlDeviceGetName(handle)} ({gigabytes:.1f} GB)"
-
-
-def visible_gpus() -> int:
-    """Return how many GPUs dask-cuda can use here; 0 where it is not installed or finds no driver."""
-    try:
-        from dask_cuda.utils import get_n_gpus  # pyright: ignore[reportMissingImports] - an extra
-    except ImportError:
-        return 0
-    try:
-        return int(get_n_gpus())
-    except (OSError, RuntimeError, ValueError) as error:
-        logger.info("dask-cuda is installed, but finds no GPU: %s", error)
-        return 0
 
 
 def _free(dashboard: str | None) -> str | None:
@@ -266,18 +244,34 @@ def _connect(address: str, security: Security | None, timeout_s: float) -> Clien
         raise unreachable(address, security, error) from error
 
 
-def _cpu_worker(cluster: SpecCluster, memory_limit: str | float) -> dict[str, Any]:
-    options = {"nthreads": 1, "resources": {COMPUTE: 1}, "memory_limit": memory_limit, "silence_logs": logging.CRITICAL}
+def _gpu_cluster(gpus: Sequence[str], options: Mapping[str, Any]) -> SpecCluster:
+    try:
+        from dask_cuda import LocalCUDACluster  # pyright: ignore[reportMissingImports] - an extra
+    except ImportError as error:
+        raise DependencyError(f"GPUs need dask-cuda: {HOW_TO_USE_GPUS}") from error
+    # LocalCUDACluster offers no resource of its own: without one, CPU tasks would land on GPU workers.
+    return LocalCUDACluster(CUDA_VISIBLE_DEVICES=list(gpus), n_workers=len(gpus), resources={GPU: 1}, **options)
+
+
+def _cpu_worker(memory_limit: str | float) -> dict[str, Any]:
+    resources, quiet = {COMPUTE: 1}, logging.CRITICAL
+    options = {
+        "nthreads": 1,
+        "resources": resources,
+        "memory_limit": memory_limit,
+        "silence_logs": quiet,
+        "env": NO_GPU,
+    }
     return {"cls": Nanny, "options": options}
 
 
 async def serve_workers(
-    address: str, *, workers: int, gpus: int = 0, mapper_threads: int = 0, security: Security | None = None
+    address: str, *, workers: int, gpus: Sequence[str] = (), mapper_threads: int = 0, security: Security | None = None
 ) -> None:
     """Join workers to a scheduler and return when it goes away.
 
-    ``workers`` processes take work for cores, one process for each of the first ``gpus`` GPUs takes that of learned
-    models and sees no other GPU, and a mapper comes along where it has threads.
+    ``workers`` processes take work for cores and see no GPU, one process for each of ``gpus`` takes that of learned
+    models and sees no other, and a mapper comes along where it has threads.
 
     Raises
     ------
@@ -285,11 +279,17 @@ async def serve_workers(
         If the scheduler does not answer.
 
     """
-    common: dict[str, Any] = {"nthreads": 1, "resources": {COMPUTE: 1}, "memory_limit": "auto", "security": security}
+    common: dict[str, Any] = {
+        "nthreads": 1,
+        "resources": {COMPUTE: 1},
+        "memory_limit": "auto",
+        "security": security,
+        "env": NO_GPU,
+    }
     nannies = [Nanny(address, **common) for _ in range(workers)]
-    for number in range(gpus):
-        own: dict[str, Any] = {"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": str(number)}}
-        nannies.append(Nanny(address, name=f"gpu-{number}-{uuid.uuid4().hex[:8]}", **(common | own)))
+    for gpu in gpus:
+        own: dict[str, Any] = {"resources": {GPU: 1}, "env": {VISIBLE: gpu}}
+        nannies.append(Nanny(address, name=f"gpu-{gpu}-{uuid.uuid4().hex[:8]}", **(common | own)))
     if mapper_threads:
         mapper: dict[str, Any] = {
             "nthreads": mapper_threads,

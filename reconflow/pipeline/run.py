@@ -19,10 +19,11 @@ from reconflow.core.turns import upright_quarters
 from reconflow.errors import StageError, TooFewImagesError
 from reconflow.pipeline import mapping, tasks
 from reconflow.pipeline.cloud import CloudOutcome, load_cloud_library, write_clouds
-from reconflow.pipeline.cluster import MAPPER, Placement, placement
+from reconflow.pipeline.cluster import COMPUTE, MAPPER, Placement, placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.dispatch import Died, Dispatcher, Done
 from reconflow.pipeline.events import EventSink, Notice, ignore
+from reconflow.pipeline.gpus import unused_gpu
 from reconflow.pipeline.mapper_job import read_summary
 from reconflow.pipeline.outputs import MappedScene, RunFacts, write_outputs
 from reconflow.pipeline.pair_table import PairTable
@@ -103,7 +104,11 @@ def run(
         root = open_root(store or str(folder.default_store))
         line = RunLine(uuid.uuid4().hex[:12])
         with Dispatcher(client, line, is_cancelled=is_cancelled) as dispatcher:
-            work = _Run(folder, root, config, line, dispatcher, placement(client), on_event)
+            where = placement(client)
+            work = _Run(folder, root, config, line, dispatcher, where, on_event)
+            own_cores = client.cluster is not None and COMPUTE in where.learned
+            if own_cores and work.context.upright and (hint := unused_gpu()):
+                on_event(Notice(stage="ingest", message=hint))
             return work.reconstruct(files, dataset or photos.stem)
 
 

@@ -65,18 +65,19 @@ def _device(_):
 
 
 @pytest.mark.slow
-def test_each_gpu_that_is_lent_gets_a_process_that_sees_no_other(scheduler):
+def test_each_gpu_that_is_lent_gets_a_process_that_sees_no_other_and_cores_see_none(scheduler, monkeypatch):
     process, address = scheduler
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")  # as a batch system gives them
     with start("reconflow.cli", "work", address, "--workers", 1, "--gpus", 2, "--mapper") as workers:
         with Client(address) as client:
             client.wait_for_workers(4, timeout=60)
             where = placement(client)
             assert (where.learned, where.learned_slots, where.compute, where.slots) == ({"GPU": 1}, 2, {"CPU": 1}, 1)
             told = client.gather(client.map(_device, range(8), resources=where.learned, pure=False))
-            assert {device for device, _ in told} == {"0", "1"}
+            assert {device for device, _ in told} == {"3", "5"}
             assert len({pid for _, pid in told}) == 2
             on_cores = client.gather(client.map(_device, range(4), resources=where.compute, pure=False))
-            assert {device for device, _ in on_cores} == {os.environ.get("CUDA_VISIBLE_DEVICES", "none")}
+            assert {device for device, _ in on_cores} == {""}
         process.terminate()
         workers.communicate(timeout=60)
 

@@ -3,20 +3,24 @@
 Such weights match nothing, so the scene is SIFT's; what is seen here is that MASt3R has its part in the run."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
 
-from reconflow.config import load_config
-from reconflow.nets.registry import create_encoder
-from reconflow.nets.weights import find_weights, weights_named
-from reconflow.pipeline.cluster import open_client
-from reconflow.pipeline.events import StageStarted
-from reconflow.pipeline.run import run
-from reconflow.pipeline.two_photos import match_photos
-from reconflow.store.encodings import EncodingStore, encodings_namespace, read_encodings
-from reconflow.store.root import open_root
-from reconflow.world.photos import make_sample
+torch = pytest.importorskip("torch")
+
+from reconflow.config import load_config  # noqa: E402
+from reconflow.errors import Cancelled  # noqa: E402
+from reconflow.nets.registry import create_encoder  # noqa: E402
+from reconflow.nets.weights import find_weights, weights_named  # noqa: E402
+from reconflow.pipeline.cluster import open_client  # noqa: E402
+from reconflow.pipeline.events import Notice, StageStarted  # noqa: E402
+from reconflow.pipeline.run import run  # noqa: E402
+from reconflow.pipeline.two_photos import match_photos  # noqa: E402
+from reconflow.store.encodings import EncodingStore, encodings_namespace, read_encodings  # noqa: E402
+from reconflow.store.root import open_root  # noqa: E402
+from reconflow.world.photos import make_sample  # noqa: E402
 
 METHODS = [
     "extract.extractor=sift,sift",
@@ -75,6 +79,24 @@ def test_photos_are_encoded_once_and_matched_by_tiles(own_client, photos, tmp_pa
     encodings = read_encodings(root, refs)
     assert len(refs) == 3
     assert {encoding.tokens.dtype for encoding in encodings.values()} == {np.dtype(np.float16)}
+
+
+def test_a_gpu_that_no_worker_uses_is_told_where_a_network_runs(own_client, photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask_cuda", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    heard = []
+    for methods in (METHODS, []):
+        with pytest.raises(Cancelled):
+            run(
+                photos,
+                tmp_path / "out",
+                client=own_client,
+                config=load_config(overrides=methods),
+                on_event=heard.append,
+                is_cancelled=lambda: True,
+            )
+    told = [event.message for event in heard if isinstance(event, Notice) and "torch sees a GPU" in event.message]
+    assert len(told) == 1
 
 
 def test_two_photos_are_matched_by_a_matcher_of_tiles(checkpoint, photos):

@@ -1,0 +1,124 @@
+"""GPUs of this machine: which of them are ours, and what they are called.
+
+They go by their names in ``CUDA_VISIBLE_DEVICES``, numbers or UUIDs, which batch systems and containers set.
+"""
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+from collections.abc import Callable
+from itertools import takewhile
+from typing import Any, Literal, TypeVar
+
+from reconflow.errors import ClusterError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+NO_GPU = {VISIBLE: ""}
+"""Environment of a process that keeps to the CPU whatever it runs."""
+
+_UUIDS = ("GPU-", "MIG-")
+HOW_TO_USE_GPUS = "`pip install 'reconflow[cuda13]'`, or cuda12, gives each GPU a worker of its own"
+"""What to do where dask-cuda is not installed."""
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """Name the GPUs this process may use; none where dask-cuda is not installed or there is no driver."""
+    return listed(os.environ.get(VISIBLE), _count() or 0)
+
+
+def chosen_gpus(wanted: Literal["auto"] | int) -> tuple[str, ...]:
+    """Name so many of the GPUs this process may use; ``auto`` takes all.
+
+    Where nothing can count them, because dask-cuda is not installed, they are taken to be there.
+
+    Raises
+    ------
+    ClusterError
+        If there are fewer.
+
+    """
+    if wanted == "auto":
+        return visible_gpus()
+    count = _count() if wanted else 0
+    if count is None:
+        have = listed(os.environ.get(VISIBLE, ",".join(map(str, range(wanted)))), sys.maxsize)
+    else:
+        have = listed(os.environ.get(VISIBLE), count)
+    if len(have) < wanted:
+        raise ClusterError(f"{wanted} GPUs are wanted and {len(have)} are here: ask for fewer, or look at {VISIBLE}")
+    return have[:wanted]
+
+
+def listed(visible: str | None, count: int) -> tuple[str, ...]:
+    """Name the GPUs that CUDA lets a process use on a machine that has ``count``.
+
+    As CUDA reads the list, it ends before the first entry that is no GPU.
+
+    >>> listed(None, 2), listed("2,3", 4), listed("", 4), listed("1,-1,0", 4), listed("0,MIG-8f6b", 1)
+    (('0', '1'), ('2', '3'), (), ('1',), ('0', 'MIG-8f6b'))
+    """
+    if visible is None:
+        return tuple(str(number) for number in range(count))
+    entries = (entry.strip() for entry in visible.split(","))
+    return tuple(takewhile(lambda entry: count > 0 and _is_gpu(entry, count), entries))
+
+
+def device_here(*, offers_gpu: bool) -> str:
+    """Return what networks of this process run on: ``cpu``, or ``NVIDIA A100 (40.0 GB)``."""
+    names = visible_gpus()
+    if not names:
+        return "GPU" if offers_gpu else "cpu"
+    return _asked(lambda driver: _described(driver, names[0])) or "GPU"
+
+
+def unused_gpu() -> str:
+    """Return how to use a GPU that torch sees here and no worker would; empty where that is not so."""
+    if _has_dask_cuda() or importlib.util.find_spec("torch") is None:
+        return ""
+    from reconflow.nets.devices import torch_device  # torch takes seconds to load
+
+    return f"torch sees a GPU that workers leave alone: {HOW_TO_USE_GPUS}" if torch_device().type == "cuda" else ""
+
+
+def _is_gpu(entry: str, count: int) -> bool:
+    return entry.startswith(_UUIDS) or (entry.isdigit() and int(entry) < count)
+
+
+def _count() -> int | None:
+    """Return how many GPUs the machine has, visible or not; None where dask-cuda is not installed."""
+    if not _has_dask_cuda():
+        return None
+    return _asked(lambda driver: int(driver.nvmlDeviceGetCount())) or 0
+
+
+def _described(driver: Any, name: str) -> str:
+    by_number, by_uuid = driver.nvmlDeviceGetHandleByIndex, driver.nvmlDeviceGetHandleByUUID
+    handle = by_number(int(name)) if name.isdigit() else by_uuid(name.encode())
+    gigabytes = driver.nvmlDeviceGetMemoryInfo(handle).total / (1 << 30)
+    return f"{driver.nvmlDeviceGetName(handle)} ({gigabytes:.1f} GB)"
+
+
+def _asked(question: Callable[[Any], T]) -> T | None:
+    """Return the driver's answer; None where there is no driver, or it does not know."""
+    import pynvml  # pyright: ignore[reportMissingImports] - comes with dask-cuda
+
+    try:
+        pynvml.nvmlInit()
+        return question(pynvml)
+    except pynvml.NVMLError as error:
+        logger.info("dask-cuda is installed, but the driver of the GPUs does not answer: %s", error)
+        return None
+
+
+def _has_dask_cuda() -> bool:
+    try:
+        importlib.import_module("dask_cuda")  # without one of its extras it is installed, but does not load
+    except ImportError:
+        return False
+    return True

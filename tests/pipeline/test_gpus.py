@@ -1,0 +1,129 @@
+"""Which GPUs are ours: on simulated machines, by a driver and a dask-cuda of our own that workers import too."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconflow.errors import ClusterError, DependencyError
+from reconflow.pipeline.cluster import device_name, open_client, placement
+from reconflow.pipeline.gpus import chosen_gpus, device_here, listed, unused_gpu, visible_gpus
+
+SIMULATED = Path(__file__).parent / "simulated_gpus"
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes this machine, and the worker processes it starts, one with so many GPUs, of which some are visible."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.syspath_prepend(SIMULATED)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(SIMULATED), os.environ.get("PYTHONPATH")])))
+
+    def make(gpus=None, *, visible=None):
+        if gpus is not None:
+            monkeypatch.setenv("SIMULATED_GPUS", str(gpus))
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    yield make
+    for name in ("dask_cuda", "pynvml"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "names"),
+    [
+        (None, 3, ("0", "1", "2")),
+        ("2,3", 4, ("2", "3")),
+        (" 1 , 0 ", 2, ("1", "0")),
+        ("", 4, ()),
+        ("-1", 4, ()),
+        ("NoDevFiles", 4, ()),
+        ("0,7,1", 2, ("0",)),
+        ("GPU-8932f937,MIG-41b9", 1, ("GPU-8932f937", "MIG-41b9")),
+        ("0", 0, ()),
+        ("MIG-41b9", 0, ()),
+    ],
+)
+def test_what_may_be_used_is_what_cuda_would_let_us_use(visible, count, names):
+    assert listed(visible, count) == names
+
+
+def test_a_machine_without_a_driver_has_no_gpu(machine):
+    machine()
+    assert visible_gpus() == ()
+    assert device_here(offers_gpu=False) == "cpu"
+
+
+def test_gpus_a_batch_system_gave_are_used_and_no_others(machine):
+    machine(4, visible="2,3")
+    assert visible_gpus() == chosen_gpus("auto") == ("2", "3")
+    assert chosen_gpus(1) == ("2",)
+    assert chosen_gpus(0) == ()
+    assert device_here(offers_gpu=True) == "Simulated GPU-2 (3.0 GB)"
+    with pytest.raises(ClusterError, match="3 GPUs are wanted and 2 are here"):
+        chosen_gpus(3)
+
+
+def test_no_gpu_is_visible_where_none_may_be(machine):
+    machine(4, visible="")
+    assert visible_gpus() == ()
+
+
+def test_without_dask_cuda_a_person_is_believed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask_cuda", None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert chosen_gpus("auto") == ()
+    assert chosen_gpus(2) == ("2", "3")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert chosen_gpus(2) == ("0", "1")
+    with pytest.raises(DependencyError, match="cuda13"):
+        open_client(gpus=1)
+
+
+def _seen(dask_worker):
+    return dask_worker.state.total_resources, os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@pytest.mark.parametrize(
+    ("visible", "seen", "device"),
+    [
+        ("2,3", {"2,3", "3,2"}, r"Simulated GPU-2 \(3\.0 GB\)|Simulated GPU-3 \(4\.0 GB\)"),
+        ("MIG-7,MIG-8", {"MIG-7,MIG-8", "MIG-8,MIG-7"}, r"Simulated MIG-7 \(8\.0 GB\)|Simulated MIG-8 \(9\.0 GB\)"),
+    ],
+)
+def test_a_worker_for_each_gpu_and_cores_that_see_none(machine, visible, seen, device):
+    machine(4, visible=visible)
+    with open_client(gpus=2, workers=2) as client:
+        where = placement(client)
+        assert (where.learned, where.learned_slots, where.compute, where.slots) == ({"GPU": 1}, 2, {"CPU": 1}, 2)
+        told = list(client.run(_seen).values())
+        assert {env for resources, env in told if "GPU" in resources} == seen
+        assert {env for resources, env in told if "CPU" in resources} == {""}
+        assert re.fullmatch(device, device_name(client))
+
+
+def test_workers_for_cores_see_no_gpu(machine):
+    machine(2)
+    with open_client(gpus=0, workers=2) as client:
+        told = list(client.run(_seen).values())
+        assert [env for resources, env in told if "CPU" in resources] == ["", ""]
+        assert device_name(client) == "cpu"
+
+
+def test_a_gpu_that_only_torch_sees_is_told(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setitem(sys.modules, "dask_cuda", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert "pip install 'reconflow[cuda13]'" in unused_gpu()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert unused_gpu() == ""
+
+
+def test_a_gpu_that_workers_use_needs_no_word(machine, monkeypatch):
+    torch = pytest.importorskip("torch")
+    machine(1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert unused_gpu() == ""
