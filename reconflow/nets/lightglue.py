@@ -161,7 +161,9 @@ def _loaded(weights: str, path: Path) -> LightGlue:
     tensors = renamed(load_tensors(path))
     layers = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("transformers."))
     options = {**_SIZES, **_OPTIONS[weights], "n_layers": layers, "flash": False}
+    flash = torch.backends.cuda.flash_sdp_enabled()
     model = LightGlue(None, depth_confidence=-1, width_confidence=-1, filter_threshold=_FILTER, **options)  # pyright: ignore
+    torch.backends.cuda.enable_flash_sdp(flash)  # kornia's module turns it off for the whole process, MASt3R too
     fill_module(model, tensors, path=path, derived=("confidence_thresholds",))
     return model
 

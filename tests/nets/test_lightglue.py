@@ -6,6 +6,7 @@ import torch
 from kornia.feature import LightGlue
 
 from reconflow.config import MatchConfig
+from reconflow.nets.devices import models
 from reconflow.nets.lightglue import LightGlueMatcher, renamed
 
 OPTIONS = {"depth_confidence": -1, "width_confidence": -1, "flash": False, "filter_threshold": 0.1}
@@ -79,3 +80,15 @@ def test_the_weights_are_part_of_the_cache_key(matcher, tmp_path, theirs):
     before = matcher.made_with
     torch.save({**theirs.state_dict(), "extra": torch.ones(1)}, tmp_path / "aliked_lightglue.pth")
     assert matcher.made_with != before
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_loading_it_leaves_the_attention_of_other_networks_alone(matcher, photos, allowed):
+    before = torch.backends.cuda.flash_sdp_enabled()
+    try:
+        torch.backends.cuda.enable_flash_sdp(allowed)
+        models().clear()
+        matcher.match(photos[0], photos[1], config=MatchConfig())
+        assert torch.backends.cuda.flash_sdp_enabled() == allowed
+    finally:
+        torch.backends.cuda.enable_flash_sdp(before)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reconflow.cli import main
 from reconflow.errors import ClusterError, DependencyError
 from reconflow.pipeline.cluster import device_name, open_client, placement
 from reconflow.pipeline.gpus import chosen_gpus, device_here, listed, unused_gpu, visible_gpus
@@ -65,6 +66,13 @@ def test_gpus_a_batch_system_gave_are_used_and_no_others(machine):
     assert device_here(offers_gpu=True) == "Simulated GPU-2 (3.0 GB)"
     with pytest.raises(ClusterError, match="3 GPUs are wanted and 2 are here"):
         chosen_gpus(3)
+
+
+@pytest.mark.parametrize(("gpus", "told"), [(None, "none: the CPU is used"), (4, "2: 2, 3")])
+def test_doctor_tells_which_gpus_there_are(machine, gpus, told, capsys):
+    machine(gpus, visible="2,3")
+    main(["doctor"])
+    assert re.search(rf"GPUs through dask-cuda +{told}", capsys.readouterr().out)
 
 
 def test_no_gpu_is_visible_where_none_may_be(machine):
