@@ -19,13 +19,13 @@ from reconflow.errors import CredentialsError, InputError, ThrottledError
 from reconflow.jobs.database import reading, struct_of, take_lock, writing
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import ApiKey, Role, TokenPair, User, is_uuid
+from reconflow.jobs.settings import SHORTEST_PASSWORD
 from reconflow.jobs.tables import api_keys, login_failures, refresh_tokens, revoked_tokens, users
 
 _WINDOW_S = 300.0
 _MOST_FAILURES = {"name": 10, "address": 30}
 """Failed logins within the window before further ones are refused unseen."""
 _LONGEST_NAME = 100
-_SHORTEST_PASSWORD = 8
 _KEY_PREFIX = "rf_"
 _USER_COLUMNS = [users.c[field.name] for field in msgspec.structs.fields(User)]
 _KEY_COLUMNS = [api_keys.c[field.name] for field in msgspec.structs.fields(ApiKey)]
@@ -226,8 +226,8 @@ class AccountBook:
     def _account(self, name: str, password: str, role: Role) -> dict[str, Any]:
         if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
             raise InputError("the name must be 1 to 100 printable characters")
-        if len(password) < _SHORTEST_PASSWORD:
-            raise InputError(f"the password must be at least {_SHORTEST_PASSWORD} characters long")
+        if len(password) < SHORTEST_PASSWORD:
+            raise InputError(f"the password must be at least {SHORTEST_PASSWORD} characters long")
         user = User(user_id=str(uuid.uuid4()), name=name, role=role, created_at=time.time())
         return msgspec.to_builtins(user) | {"password_hash": self._hasher.hash(password)}
 

@@ -1,9 +1,12 @@
 """The service's settings, read once from the environment and refused with a sentence when wrong."""
 
+import math
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -11,7 +14,12 @@ from msgspec import Meta
 from reconflow.errors import ConfigError
 from reconflow.jobs.private_files import write_private
 
-_SHORTEST_SECRET = 32
+SHORTEST_PASSWORD = 8
+"""Of any account, in characters."""
+_SHORTEST_SECRETS = {"jwt_secret": 32, "webhook_secret": 16}
+"""In bytes."""
+_SCHEDULER = re.compile(r"((tcp|tls|ucx|wss?)://)?(\[[\da-fA-F:.]+\]|[\w.-]+):(?P<port>\d{1,5})")
+_CERTIFICATES = ("scheduler_tls_ca", "scheduler_tls_cert", "scheduler_tls_key")
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +35,12 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     scheduler_tls_cert: Annotated[str, Meta(description="our certificate for a remote scheduler")] = ""
     scheduler_tls_key: Annotated[str, Meta(description="our key for a remote scheduler")] = ""
     dashboard_port: Annotated[
-        int, Meta(description="port of the local cluster's dashboard and metrics; a free one where it is taken", ge=0)
+        int,
+        Meta(
+            description="port of the local cluster's dashboard and metrics; a free one where it is taken",
+            ge=0,
+            le=65_535,
+        ),
     ] = 8787
     max_concurrent_jobs: Annotated[int, Meta(description="jobs that run at once", ge=1)] = 1
     job_timeout_s: Annotated[float, Meta(description="a job that runs longer fails", ge=1)] = 86_400
@@ -74,11 +87,20 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
 
     def __post_init__(self) -> None:
-        if self.jwt_secret and len(self.jwt_secret.encode()) < _SHORTEST_SECRET:
-            raise ValueError(f"must be at least {_SHORTEST_SECRET} bytes long - at `$.jwt_secret`")
-        certificates = (self.scheduler_tls_ca, self.scheduler_tls_cert, self.scheduler_tls_key)
-        if any(certificates) and not all(certificates):
-            raise ValueError("needs CA, CERT and KEY, or none of them - at `$.scheduler_tls_ca`")
+        for name, shortest in _SHORTEST_SECRETS.items():
+            if 0 < len(getattr(self, name).encode()) < shortest:
+                raise _wrong(name, f"must be at least {shortest} bytes long")
+        if 0 < len(self.admin_password) < SHORTEST_PASSWORD:
+            raise _wrong("admin_password", f"must be at least {SHORTEST_PASSWORD} characters long")
+        for name in self.__struct_fields__:
+            if isinstance(value := getattr(self, name), float) and not math.isfinite(value):
+                raise _wrong(name, "must be a finite number")
+        if self.scheduler and not _is_scheduler(self.scheduler):
+            raise _wrong("scheduler", "must be an address such as tcp://head:8786")
+        if self.airflow_url and not _is_web_address(self.airflow_url):
+            raise _wrong("airflow_url", "must be an address such as https://airflow.example.org")
+        if 0 < sum(bool(getattr(self, name)) for name in _CERTIFICATES) < len(_CERTIFICATES):
+            raise _wrong("scheduler_tls_ca", "needs CA, CERT and KEY, or none of them")
 
     @property
     def ledger_url(self) -> str:
@@ -137,23 +159,54 @@ def load_settings(environment: Mapping[str, str], **given: object) -> ServiceSet
             values[field] = environment[name]
     values.update({name: value for name, value in given.items() if value is not None})
     try:
-        return msgspec.convert(values, ServiceSettings, strict=False, dec_hook=_path)
+        settings = msgspec.convert(values, ServiceSettings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$.")
         raise ConfigError(f"{known[place.partition('`')[0]]}: {what[0].lower()}{what[1:]}".replace("`", "")) from error
+    for name in _CERTIFICATES:
+        _check_readable(getattr(settings, name), variable(name))
+    return settings
 
 
-_ELSEWHERE = ("GOLDEN", "TEST_DATA", "TEST_POSTGRES", "WEIGHTS")
+_ELSEWHERE = ("CACHE", "GOLDEN", "OFFLINE", "TEST_DATA", "TEST_POSTGRES", "URL", "WEIGHTS")
 """Variables of this prefix that other parts read."""
 
 
 def jwt_secret(settings: ServiceSettings) -> str:
-    """Return the secret access tokens are signed with, generating it into the data directory the first time."""
+    """Return the secret access tokens are signed with, generating it into the data directory the first time.
+
+    Raises
+    ------
+    ConfigError
+        If what stands there is too short.
+
+    """
     if settings.jwt_secret:
         return settings.jwt_secret
     path = settings.data_dir / "jwt-secret"
     write_private(path, secrets.token_urlsafe(48))
-    return path.read_text(encoding="utf-8")
+    secret = _from_file(path, "RECONFLOW_JWT_SECRET")
+    if len(secret.encode()) < _SHORTEST_SECRETS["jwt_secret"]:
+        raise ConfigError(f"{path} is too short for a secret: delete it, and a new one is made at the next start")
+    return secret
+
+
+def _wrong(name: str, what: str) -> ValueError:
+    """Return what msgspec turns into an error of its own, as if it had checked the field itself."""
+    return ValueError(f"{what} - at `$.{name}`")
+
+
+def _is_scheduler(address: str) -> bool:
+    match = _SCHEDULER.fullmatch(address)
+    return match is not None and 0 < int(match["port"]) < 65_536
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _path(kind: type, value: object) -> object:
@@ -163,5 +216,13 @@ def _path(kind: type, value: object) -> object:
 def _from_file(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name}: {path} cannot be read ({getattr(error, 'strerror', 'no text')})") from error
+
+
+def _check_readable(path: str, name: str) -> None:
+    try:
+        if path:
+            Path(path).open("rb").close()
     except OSError as error:
         raise ConfigError(f"{name}: {path} cannot be read ({error.strerror})") from error

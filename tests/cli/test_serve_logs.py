@@ -22,7 +22,7 @@ SETTINGS = {
     "RECONFLOW_LOG_FORMAT": "json",
     "RECONFLOW_ADMIN_PASSWORD": "Adm1n-Pass-word",
     "RECONFLOW_JWT_SECRET": "Jwt-Secret-of-thirty-two-bytes-and-more",
-    "RECONFLOW_WEBHOOK_SECRET": "Webh00k-Secret",
+    "RECONFLOW_WEBHOOK_SECRET": "Webh00k-Secret-0f-0urs",
     "RECONFLOW_MIN_FREE_BYTES": "1000000",
     "AIRFLOW_URL": "http://127.0.0.1:9",
     "AIRFLOW_USERNAME": "flow",

@@ -1,4 +1,6 @@
+import re
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -22,11 +24,50 @@ def test_given_values_come_before_the_environment_and_that_before_defaults(tmp_p
         ("RECONFLOW_RETRAIN_ON_HIGH_DRIFT", "maybe"),
         ("RECONFLOW_ADMIN_PASSWORD_FILE", "/nowhere/secret"),
         ("RECONFLOW_WORKER", "2"),
+        ("RECONFLOW_DASHBOARD_PORT", "99999"),
+        ("RECONFLOW_LEASE_S", "inf"),
+        ("RECONFLOW_RETENTION_DAYS", "nan"),
+        ("RECONFLOW_SCHEDULER", "my scheduler"),
+        ("RECONFLOW_SCHEDULER", "tcp://head:99999"),
+        ("RECONFLOW_WEBHOOK_SECRET", "s"),
+        ("RECONFLOW_ADMIN_PASSWORD", "1234567"),
+        ("AIRFLOW_URL", "airflow.example.org"),
+        ("AIRFLOW_URL", "http://airflow:x/"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_its_name(name, value):
     with pytest.raises(ConfigError, match=f"^{name}"):
         load_settings({name: value})
+
+
+def test_certificates_that_cannot_be_read_are_told_at_the_start(tmp_path):
+    names = [f"RECONFLOW_SCHEDULER_TLS_{part}" for part in ("CA", "CERT", "KEY")]
+    environment = {name: str(tmp_path / name) for name in names}
+    for name in names[:2]:
+        (tmp_path / name).write_text("PEM")
+    with pytest.raises(ConfigError, match=r"^RECONFLOW_SCHEDULER_TLS_KEY: .* cannot be read"):
+        load_settings(environment)
+    (tmp_path / names[2]).write_text("PEM")
+    assert load_settings(environment).scheduler_tls_ca == environment[names[0]]
+
+
+@pytest.mark.parametrize("address", ["tcp://head:8786", "tls://10.0.0.1:8786", "head:8786", "tcp://[::1]:8786"])
+def test_addresses_of_schedulers_are_taken(address):
+    assert load_settings({"RECONFLOW_SCHEDULER": address}).scheduler == address
+
+
+def test_every_variable_that_the_sources_read_may_be_set_when_the_service_starts():
+    root = Path(__file__).parents[2]
+    sources = [path for folder in ("reconflow", "benchmarks", "tests") for path in (root / folder).rglob("*.py")]
+    found = {name for path in sources for name in re.findall(r"\bRECONFLOW_\w*[A-Z]\b", path.read_text())}
+    assert {"RECONFLOW_CACHE", "RECONFLOW_OFFLINE", "RECONFLOW_WEIGHTS", "RECONFLOW_JWT_SECRET"} <= found
+    refused = []
+    for name in found - {"RECONFLOW_WORKER"}:  # misspelt on purpose, above
+        try:
+            load_settings({name: "1"})
+        except ConfigError as error:  # some want more than this value
+            refused.append(error.message)
+    assert not [message for message in refused if "no setting" in message]
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path):
@@ -42,6 +83,13 @@ def test_the_secret_for_tokens_is_made_once_and_for_nobody_else_to_read(tmp_path
     assert len(secret) >= 32
     assert jwt_secret(settings) == secret
     assert stat.S_IMODE((tmp_path / "jwt-secret").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"short", b"", bytes(range(128, 192))])
+def test_a_secret_for_tokens_that_was_cut_short_is_not_used(tmp_path, content):
+    (tmp_path / "jwt-secret").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"jwt-secret"):
+        jwt_secret(load_settings({}, data_dir=tmp_path))
 
 
 def test_every_setting_is_described_under_its_variable():
