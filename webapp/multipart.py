@@ -11,6 +11,7 @@ from litestar import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from reconflow.errors import InputError, TooLargeError
+from reconflow.jobs.pieces import LOOK_EVERY_BYTES
 from webapp.bodies import received
 
 _LONGEST_TEXT = 64 * 1024
@@ -52,7 +53,7 @@ async def receive_form(
         raise TooLargeError(f"the upload is larger than {limit >> 20} MB")
     await to_thread.run_sync(require_space, announced)
     try:
-        with _Parts(path, limit) as parts:
+        with _Parts(path, limit, require_space) as parts:
             parser = PushMultipartParser(options["boundary"], max_segment_count=_SEGMENTS)
             with parser:
                 await _feed(parser, received(request), parts)
@@ -77,9 +78,11 @@ async def _feed(parser: PushMultipartParser, stream: AsyncIterator[bytes], parts
 class _Parts:
     """The segments of one form: one goes to disk, the others are short."""
 
-    def __init__(self, path: Path, limit: int):
+    def __init__(self, path: Path, limit: int, require_space: Callable[[int], None]):
         self._path = path
         self._limit = limit
+        self._require_space = require_space
+        self._look_at = LOOK_EVERY_BYTES
         self._file: BinaryIO | None = None
         self._name = ""
         self._size = 0
@@ -112,6 +115,9 @@ class _Parts:
             self._size += len(content)
             if self._size > self._limit:
                 raise TooLargeError(f"the upload is larger than {self._limit >> 20} MB")
+            if self._size >= self._look_at:
+                self._require_space(self._size)
+                self._look_at = self._size + LOOK_EVERY_BYTES
             self._file.write(content)
         else:
             field = self._fields[self._name]

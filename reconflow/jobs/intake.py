@@ -6,6 +6,7 @@ decoded there, so that a crash or a memory hog takes neither the web process nor
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -31,6 +32,10 @@ _TIMEOUT_S = 600
 _POLL_S = 0.2
 _FROM_OUTSIDE = frozenset(-number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
 """Ends of the process that say nothing of the upload; other signals are crashes, which it caused."""
+_DECODERS = 2
+_MEMORY_BYTES = 4 << 30
+_BYTES_PER_PIXEL = 16
+"""While a photo is decoded: Pillow's raster, that of numpy, and copies in between."""
 
 
 class IntakeRequest(msgspec.Struct, frozen=True):
@@ -40,6 +45,10 @@ class IntakeRequest(msgspec.Struct, frozen=True):
     unpack_to: str
     baseline: str
     max_megapixels: float
+    reserve_bytes: int
+    """What has to stay free on the disk."""
+    memory_bytes: int
+    """What it may use."""
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +70,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look_at(
-    upload: Path, *, unpack_to: Path, baseline: Path, max_megapixels: float, stopping: threading.Event
+    upload: Path,
+    *,
+    unpack_to: Path,
+    baseline: Path,
+    max_megapixels: float,
+    stopping: threading.Event,
+    reserve_bytes: int = 0,
+    memory_bytes: int | None = None,
 ) -> Intake:
     """Return what an upload holds; its photos lie unpacked below ``unpack_to`` afterwards, where a run finds them.
 
@@ -69,11 +85,16 @@ def look_at(
     ------
     InputError
         If it is not a ZIP, holds what a ZIP of photos has no reason to hold, or fewer than three usable photos.
+    DiskFullError
+        If less than ``reserve_bytes`` would stay free on the disk.
     NotExaminedError
         If the look takes too long, or is ended from outside: by a signal, or because ``stopping`` is set.
 
     """
-    told = _ask(IntakeRequest(str(upload), str(unpack_to), str(baseline), max_megapixels), stopping)
+    if memory_bytes is None:
+        memory_bytes = _MEMORY_BYTES + round(_DECODERS * _BYTES_PER_PIXEL * max_megapixels * 1e6)
+    request = IntakeRequest(str(upload), str(unpack_to), str(baseline), max_megapixels, reserve_bytes, memory_bytes)
+    told = _ask(request, stopping)
     try:
         answer = msgspec.json.decode(told, type=dict[str, msgspec.Raw])
         if "kind" not in answer:
@@ -133,10 +154,10 @@ def examine(request: IntakeRequest) -> Intake:
 
     if not zipfile.is_zipfile(request.upload):
         raise InputError("the upload is not a ZIP, or its end is missing")
-    files = open_photos(Path(request.upload), unpack_to=Path(request.unpack_to))
+    files = open_photos(Path(request.upload), unpack_to=Path(request.unpack_to), reserve_bytes=request.reserve_bytes)
     config = IngestConfig(max_megapixels=request.max_megapixels)
     chosen = [files[i * len(files) // min(len(files), _SAMPLE)] for i in range(min(len(files), _SAMPLE))]
-    with ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(_DECODERS) as threads:
         found = list(threads.map(lambda file: ingest_image(file[0], file[1], config=config), chosen))
     readable = [record for record in found if not isinstance(record, Unreadable)]
     if len(readable) < FEWEST_IMAGES and len(chosen) == len(files):
@@ -154,11 +175,14 @@ def main() -> int:
     """Read a request from standard input and print what was found, or why not."""
     threading.Thread(target=_end_with_parent, args=(int(sys.argv[1]),), daemon=True).start()
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=IntakeRequest)
+    resource.setrlimit(resource.RLIMIT_DATA, (request.memory_bytes, request.memory_bytes))
     try:
         answer: Intake | Refusal = examine(request)
     except ReconflowError as error:
         sentence = error.message.replace(request.upload, "the upload")
         answer = Refusal(kind=type(error).__name__, message=sentence)
+    except MemoryError:
+        answer = Refusal(kind="InputError", message="the photos need more memory than an upload may take")
     sys.stdout.buffer.write(msgspec.json.encode(answer))
     return 0
 

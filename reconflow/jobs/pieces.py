@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,8 @@ from reconflow.store.publish import publishing
 
 ALGORITHMS = ("sha1", "sha256")
 """Of checksums."""
+LOOK_EVERY_BYTES = 64 << 20
+"""Between two looks at the disk's free space while an upload comes."""
 
 
 class Checksum(msgspec.Struct, frozen=True):
@@ -57,11 +60,24 @@ class PieceWriter:
         Bytes the file holds now, and those of the whole upload.
     checksum : Checksum, optional
         Of the piece.
+    require_space : callable
+        Raises :class:`DiskFullError` where an upload of so many bytes does not fit.
 
     """
 
-    def __init__(self, path: Path, file: BinaryIO, *, offset: int, length: int, checksum: Checksum | None):
+    def __init__(
+        self,
+        path: Path,
+        file: BinaryIO,
+        *,
+        offset: int,
+        length: int,
+        checksum: Checksum | None,
+        require_space: Callable[[int], None],
+    ):
         self.offset = offset
+        self._require_space = require_space
+        self._look_at = offset
         self._length = length
         self._path = path
         self._file = file
@@ -104,10 +120,13 @@ class PieceWriter:
         TooLargeError
             If there are more than were announced; nothing of the block is kept.
         DiskFullError
-            If the disk is full; what fitted is kept.
+            If the disk is full, or a job would not fit; what fitted is kept.
 
         """
         self.expect(len(block))
+        if self.offset >= self._look_at:
+            self._require_space(self.offset)
+            self._look_at = self.offset + LOOK_EVERY_BYTES
         rest = memoryview(block)
         try:
             while rest:

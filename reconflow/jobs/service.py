@@ -79,7 +79,9 @@ class JobService:
         self.settings = settings
         self.ledger = ledger
         self.files = DataFolder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
-        self.uploads = Uploads(self.files.uploads, lifetime_s=settings.upload_expiry_s)
+        self.uploads = Uploads(
+            self.files.uploads, lifetime_s=settings.upload_expiry_s, require_space=self.require_space
+        )
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -160,6 +162,7 @@ class JobService:
                 baseline=self.settings.baseline_path,
                 max_megapixels=config.ingest.max_megapixels,
                 stopping=self._stopping,
+                reserve_bytes=self.settings.min_free_bytes,
             )
             self.files.link(upload, partial / "upload.zip")
             self.files.leave_to_ledger(partial)
@@ -265,6 +268,7 @@ class JobService:
                 baseline=self.settings.baseline_path,
                 max_megapixels=PipelineConfig().ingest.max_megapixels,
                 stopping=self._stopping,
+                reserve_bytes=self.settings.min_free_bytes,
             ).drift
         finally:
             upload.unlink(missing_ok=True)

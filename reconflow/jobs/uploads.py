@@ -15,7 +15,7 @@ import fcntl
 import shutil
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -87,12 +87,21 @@ class Uploads:
         Where they lie; made where it is missing.
     lifetime_s : float
         Uploads made from now on expire so long after their last byte.
+    require_space : callable, optional
+        Raises :class:`DiskFullError` where an upload of so many bytes does not fit; asked while pieces come.
 
     """
 
-    def __init__(self, folder: Path, *, lifetime_s: float = LIFETIME_S):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        lifetime_s: float = LIFETIME_S,
+        require_space: Callable[[int], None] = lambda n_bytes: None,
+    ):
         self._folder = folder
         self._lifetime_s = lifetime_s
+        self._require_space = require_space
         folder.mkdir(parents=True, exist_ok=True)
 
     def create(self, owner_id: str, *, length: int, metadata: str, form: UploadForm) -> Upload:
@@ -148,7 +157,14 @@ class Uploads:
             upload = self._unended(owner_id, upload_id)
             if upload.offset != offset:
                 raise OffsetError(f"{upload.offset} bytes have come: go on from there, not from {offset}")
-            return PieceWriter(upload.path, file, offset=offset, length=upload.about.length, checksum=checksum)
+            return PieceWriter(
+                upload.path,
+                file,
+                offset=offset,
+                length=upload.about.length,
+                checksum=checksum,
+                require_space=self._require_space,
+            )
         except BaseException:
             file.close()
             raise

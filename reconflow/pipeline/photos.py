@@ -5,16 +5,16 @@ from pathlib import Path
 
 from reconflow.errors import DiskFullError, InputError, is_disk_full
 from reconflow.stages.ingest import list_photos
-from reconflow.stages.unpack import photo_entries, unpack
+from reconflow.stages.unpack import opened_archive, photo_entries, unpack
 from reconflow.store.keys import fingerprint
 from reconflow.store.publish import publishing
 
 
-def open_photos(source: Path, *, unpack_to: Path) -> list[tuple[str, Path]]:
+def open_photos(source: Path, *, unpack_to: Path, reserve_bytes: int = 0) -> list[tuple[str, Path]]:
     """Return the name and path of every photo of a folder or ZIP, sorted by name.
 
     A ZIP is unpacked below ``unpack_to``, into a folder named after its directory's names, sizes and checksums: the
-    same ZIP is unpacked once, whatever it is called.
+    same ZIP is unpacked once, whatever it is called. ``reserve_bytes`` of the disk stay free.
 
     Raises
     ------
@@ -29,13 +29,13 @@ def open_photos(source: Path, *, unpack_to: Path) -> list[tuple[str, Path]]:
     if not source.exists():
         raise InputError(f"{source} does not exist")
     try:
-        with zipfile.ZipFile(source) as archive:
+        with opened_archive(source) as archive:
             entries = photo_entries(archive)
             content = fingerprint([[e.filename, e.file_size, e.CRC] for e in entries])[:16]
             folder = unpack_to / content
             if not folder.exists():
                 with publishing(folder) as partial:
-                    unpack(archive, partial)
+                    unpack(archive, partial, reserve_bytes=reserve_bytes)
     except (zipfile.BadZipFile, OSError) as error:
         if is_disk_full(error):
             raise DiskFullError("the disk is full: free some space to unpack the photos, then try again") from error

@@ -1,14 +1,19 @@
 """ZIP → photos on disk, refusing what a ZIP of photos has no reason to hold."""
 
+import io
 import lzma
 import os
+import shutil
 import stat
 import zipfile
 import zlib
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from reconflow.core.images import IMAGE_SUFFIXES
-from reconflow.errors import InputError, NoImagesError
+from reconflow.errors import DiskFullError, InputError, NoImagesError
 
 MAX_ENTRIES = 100_000
 MAX_FILE_BYTES = 1 << 30
@@ -19,6 +24,33 @@ MAX_RATIO = 200
 _ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst"})
 _BLOCK = 1 << 20
 _FREE_RATIO_BYTES = 16 << 20
+_MAX_DIRECTORY_BYTES = 32 << 20
+"""Of the ZIP's list of entries, which is read whole."""
+_LOOK_EVERY = 64
+"""Blocks between two looks at the disk's free space."""
+
+
+@contextmanager
+def opened_archive(path: Path) -> Generator[zipfile.ZipFile]:
+    """Open a ZIP whose directory is of a sane size.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+
+    """
+    with _Sips(path.open("rb", buffering=0)) as file, zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+class _Sips(io.BufferedReader):
+    """A file that nobody reads in large pieces, as zipfile does with whatever size a directory claims to have."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MAX_DIRECTORY_BYTES:
+            raise InputError(f"the ZIP's list of entries is larger than {_MAX_DIRECTORY_BYTES >> 20} MB")
+        return super().read(size)
 
 
 def photo_entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -42,14 +74,13 @@ def photo_entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     photos = sorted((e for e in entries if _is_photo(e)), key=lambda e: e.filename)
     if not photos:
         raise NoImagesError(f"the ZIP holds no photo ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    names = [e.filename for e in photos]
-    if len(set(names)) < len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise InputError(f"the ZIP holds {twice} twice")
+    name, times = Counter(e.filename for e in photos).most_common(1)[0]
+    if times > 1:
+        raise InputError(f"the ZIP holds {name} twice")
     return photos
 
 
-def unpack(archive: zipfile.ZipFile, folder: Path) -> list[tuple[str, Path]]:
+def unpack(archive: zipfile.ZipFile, folder: Path, *, reserve_bytes: int = 0) -> list[tuple[str, Path]]:
     """Write the photos of ``archive`` into ``folder`` under neutral names.
 
     Returns
@@ -57,15 +88,60 @@ def unpack(archive: zipfile.ZipFile, folder: Path) -> list[tuple[str, Path]]:
     list of (str, Path)
         The name in the ZIP, which every output uses, and the file on disk.
 
+    Raises
+    ------
+    InputError
+        If the archive inflates to more than photos do.
+    DiskFullError
+        If less than ``reserve_bytes`` of the disk would stay free.
+
     """
     folder.mkdir(parents=True, exist_ok=True)
-    total = 0
+    entries = photo_entries(archive)
+    room = _Room(entries, folder, reserve_bytes)
     written: list[tuple[str, Path]] = []
-    for number, entry in enumerate(photo_entries(archive)):
+    for number, entry in enumerate(entries):
         path = folder / f"{number:06d}{PurePosixPath(entry.filename).suffix.lower()}"
-        total += _inflate(archive, entry, path, allowed=min(MAX_FILE_BYTES, MAX_TOTAL_BYTES - total))
+        _inflate(archive, entry, path, room)
         written.append((entry.filename, path))
     return written
+
+
+class _Room:
+    """What an archive as a whole may inflate to; first by what its headers say, then by what comes, as they may lie."""
+
+    def __init__(self, entries: list[zipfile.ZipInfo], folder: Path, reserve_bytes: int):
+        self._folder = folder
+        self._reserve_bytes = reserve_bytes
+        self._limit = min(MAX_TOTAL_BYTES, _allowance(sum(entry.compress_size for entry in entries)))
+        self._taken = self._blocks = 0
+        declared = sum(entry.file_size for entry in entries)
+        self._check_limit(declared)
+        self._check_disk(declared)
+
+    def take(self, size: int) -> None:
+        """Count a block before it is written."""
+        self._taken += size
+        self._blocks += 1
+        self._check_limit(self._taken)
+        if self._blocks % _LOOK_EVERY == 0:
+            self._check_disk(0)
+
+    def _check_limit(self, size: int) -> None:
+        if size > self._limit:
+            raise InputError(f"the ZIP inflates to more than {self._limit >> 20} MB")
+
+    def _check_disk(self, size: int) -> None:
+        missing = size + self._reserve_bytes - shutil.disk_usage(self._folder).free
+        if missing > 0:
+            raise DiskFullError(
+                f"{missing / 1e6:,.0f} MB of disk space are missing to unpack the photos: delete old jobs, or try later"
+            )
+
+
+def _allowance(stored_bytes: int) -> int:
+    """Return how many bytes so many stored ones may inflate to."""
+    return max(_FREE_RATIO_BYTES, MAX_RATIO * stored_bytes)
 
 
 def _is_photo(entry: zipfile.ZipInfo) -> bool:
@@ -96,9 +172,9 @@ def _check_overlaps(entries: list[zipfile.ZipInfo]) -> None:
         end = entry.header_offset + 30 + entry.compress_size
 
 
-def _inflate(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, *, allowed: int) -> int:
+def _inflate(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, room: _Room) -> None:
     """Write one entry, counting while inflating, because headers may lie about sizes."""
-    limit = min(allowed, max(_FREE_RATIO_BYTES, MAX_RATIO * entry.compress_size))
+    limit = min(MAX_FILE_BYTES, _allowance(entry.compress_size))
     size = 0
     try:
         with archive.open(entry) as source, path.open("wb") as target:
@@ -106,8 +182,8 @@ def _inflate(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, *, al
                 size += len(block)
                 if size > limit:
                     raise InputError(f"the ZIP entry {entry.filename!r} inflates to more than {limit >> 20} MB")
+                room.take(len(block))
                 target.write(block)
             os.fsync(target.fileno())
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"the ZIP entry {entry.filename!r} is damaged: {error}") from error
-    return size

@@ -1,4 +1,5 @@
 import io
+import shutil
 import struct
 import threading
 import uuid
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reconflow.errors import InputError, NoImagesError, TooFewImagesError
+from reconflow.errors import DiskFullError, InputError, NoImagesError, TooFewImagesError
 from reconflow.jobs.forms import UploadForm
 from reconflow.jobs.intake import look_at
 from reconflow.jobs.ledger import Ledger
@@ -32,14 +33,9 @@ def pack(path, entries, method=zipfile.ZIP_STORED):
     return path
 
 
-def look(upload, tmp_path):
-    return look_at(
-        upload,
-        unpack_to=tmp_path / "photos",
-        baseline=tmp_path / "none.json",
-        max_megapixels=400.0,
-        stopping=threading.Event(),
-    )
+def look(upload, tmp_path, **limits):
+    given = {"max_megapixels": 400.0, "stopping": threading.Event()} | limits
+    return look_at(upload, unpack_to=tmp_path / "photos", baseline=tmp_path / "none.json", **given)
 
 
 def test_photos_in_any_folder_and_any_case_are_counted(tmp_path):
@@ -58,6 +54,21 @@ def test_without_a_baseline_there_is_a_warning_and_no_verdict(tmp_path):
     seen = look(pack(tmp_path / "u.zip", [(f"{i}.png", picture(i)) for i in range(5)]), tmp_path)
     assert seen.drift.checks == {}
     assert any("baseline" in warning for warning in seen.drift.warnings)
+
+
+def test_photos_that_need_more_memory_than_allowed_are_refused(tmp_path):
+    large = io.BytesIO()
+    Image.new("RGB", (12_000, 12_000)).save(large, "PNG", compress_level=1)
+    upload = pack(tmp_path / "u.zip", [(f"{i}.png", large.getvalue()) for i in range(3)])
+    with pytest.raises(InputError, match="more memory"):
+        look(upload, tmp_path, memory_bytes=400 << 20)
+
+
+def test_an_upload_that_would_fill_the_disk_up_is_told_so(tmp_path):
+    upload = pack(tmp_path / "u.zip", [(f"{i}.png", picture(i)) for i in range(3)])
+    with pytest.raises(DiskFullError):
+        look(upload, tmp_path, reserve_bytes=shutil.disk_usage(tmp_path).total)
+    assert list((tmp_path / "photos").iterdir()) == []
 
 
 def bomb_by_size(path):

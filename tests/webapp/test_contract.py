@@ -1,5 +1,6 @@
 """The contract's endpoints against a real server; what a run leaves is in test_results.py."""
 
+import contextlib
 import io
 import re
 import threading
@@ -344,6 +345,28 @@ def test_an_upload_that_does_not_fit_the_disk_is_refused(tmp_path, small_zip, si
         answer = upload(web.anna, small_zip)
         assert (answer.status_code, "disk space" in answer.json()["detail"]) == (507, True)
         assert answer.json()["error_code"] == "disk_full"
+
+
+def test_a_disk_that_fills_up_while_an_upload_of_unknown_length_comes_ends_it(tmp_path, site):
+    on_disk = []
+    with site(tmp_path) as web:
+
+        def body():
+            yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\n'
+            yield bytes(1 << 20)
+            while not list(web.service.files.incoming.iterdir()):  # until it has begun, with room enough
+                time.sleep(0.01)
+            web.service.files._min_free_bytes = 1 << 60
+            for _ in range(120):
+                yield bytes(1 << 20)
+                with contextlib.suppress(FileNotFoundError):
+                    on_disk.extend(path.stat().st_size for path in web.service.files.incoming.iterdir())
+
+        headers = dict(web.anna.headers) | {"Content-Type": "multipart/form-data; boundary=b"}
+        answer = httpx.post(f"{web.url}/upload", content=body(), headers=headers, timeout=60)
+        assert (answer.status_code, answer.json()["error_code"]) == (507, "disk_full")
+        assert 50 << 20 < max(on_disk) < 70 << 20
+        assert list(web.service.files.incoming.iterdir()) == []
 
 
 def test_too_many_failed_logins_are_throttled_and_good_ones_are_not(tmp_path, site):

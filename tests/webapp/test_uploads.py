@@ -375,3 +375,16 @@ def test_unfinished_uploads_are_limited_and_deleting_one_makes_room(tmp_path, si
         assert begin(web.ben, 10).status_code == 201
         web.anna.delete(urls[0], headers=TUS)
         assert begin(web.anna, 10).status_code == 201
+
+
+def test_pieces_are_not_taken_into_the_reserve_of_the_disk_and_go_on_once_there_is_room(tmp_path, small_zip, site):
+    with site(tmp_path) as web:
+        url = place(web.anna, len(small_zip))
+        assert send(web.anna, url, 0, small_zip[:1000]).status_code == 204
+        reserve, web.service.files._min_free_bytes = web.service.files._min_free_bytes, 1 << 60
+        answer = send(web.anna, url, 1000, small_zip[1000:])
+        assert (answer.status_code, answer.json()["error_code"]) == (507, "disk_full")
+        web.service.files._min_free_bytes = reserve
+        assert offset(web.anna, url) == 1000
+        assert send(web.anna, url, 1000, small_zip[1000:]).status_code == 204
+        assert web.anna.post(f"{url}/job").status_code == 202
