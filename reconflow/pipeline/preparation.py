@@ -6,6 +6,7 @@ from reconflow.config import PipelineConfig
 from reconflow.errors import WeightsError
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, weights_of
 from reconflow.nets.weights import Weights, obtain_weights
+from reconflow.pipeline.cluster import GPU, Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
 from reconflow.pipeline.matching import encoder, ready_methods
@@ -18,10 +19,11 @@ from reconflow.store.geometries import geometries_namespace
 from reconflow.store.root import Root
 
 
-def prepare(root: Root, config: PipelineConfig, line: RunLine, *, tell: EventSink) -> RunContext:
+def prepare(root: Root, config: PipelineConfig, line: RunLine, *, where: Placement, tell: EventSink) -> RunContext:
     """Return what every task of a run is given, with the weights it needs on this machine.
 
-    Features are stored by extractor, so that a run with one of several extractors shares them.
+    Features are stored by extractor, so that a run with one of several extractors shares them. The precision of
+    networks is settled here, since keys hold it: what a GPU made in bfloat16 is not what cores make in float32.
 
     Raises
     ------
@@ -34,6 +36,10 @@ def prepare(root: Root, config: PipelineConfig, line: RunLine, *, tell: EventSin
     methods = parse_methods(config.extract.extractor, config.match.matcher)
     for weights in weights_of(methods):
         _obtain(weights, tell)
+    encoder_name = encoder_of(methods)
+    if encoder_name and config.match.precision == "auto":
+        precision = "bf16" if GPU in where.learned else "fp32"
+        config = msgspec.structs.replace(config, match=msgspec.structs.replace(config.match, precision=precision))
     features = {
         name: features_namespace(
             msgspec.structs.replace(config.extract, extractor=name), made_with=extractor(name).made_with
@@ -47,9 +53,9 @@ def prepare(root: Root, config: PipelineConfig, line: RunLine, *, tell: EventSin
         features=", ".join(features.values()),
         made_with=", ".join([*(one.matcher.made_with for one in ready), verify.MADE_WITH]),
     )
-    name = encoder_of(methods)
-    encodings = encodings_namespace(encoder(name, config.match.precision).made_with) if name else ""
-    return RunContext(root.url, config, features, geometries, line, name, encodings, needs_upright(methods))
+    made_with = encoder(encoder_name, config.match.precision).made_with if encoder_name else ""
+    encodings = encodings_namespace(made_with) if encoder_name else ""
+    return RunContext(root.url, config, features, geometries, line, encoder_name, encodings, needs_upright(methods))
 
 
 def _obtain(weights: Weights, tell: EventSink) -> None:

@@ -131,7 +131,7 @@ class _Run:
         self.line = line
         self.work = StageWork(dispatcher, where, tell)
         self.unreadable: list[Unreadable] = []
-        self.context = prepare(root, config, line, tell=tell)
+        self.context = prepare(root, config, line, where=where, tell=tell)
         self.sight = Sight(self.work, root, self.context)
 
     def reconstruct(self, files: Sequence[tuple[str, Path]], dataset: str) -> RunResult:

@@ -74,7 +74,7 @@ def test_photos_are_encoded_once_and_matched_by_tiles(own_client, photos, tmp_pa
     run(photos, tmp_path / "b", client=own_client, config=methods, store=store, on_event=again)
     assert again.reused["extract"] == 6
     root = open_root(store)
-    made_with = create_encoder("mast3r").made_with
+    made_with = create_encoder("mast3r", precision="fp32").made_with
     refs = list(EncodingStore(root, encodings_namespace(made_with)).index().values())
     encodings = read_encodings(root, refs)
     assert len(refs) == 3
