@@ -106,6 +106,29 @@ def small_weights(small_state, tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture
+def bytes_read(monkeypatch):
+    """Counts the bytes of chunks and metadata that this process reads from packs: those since it was last asked."""
+    from zarr.storage import ZipStore
+
+    sizes = []
+    plain = ZipStore.get
+
+    async def counted(self, *arguments, **options):
+        content = await plain(self, *arguments, **options)
+        sizes.append(0 if content is None else len(content))
+        return content
+
+    monkeypatch.setattr(ZipStore, "get", counted)
+
+    def since_last():
+        total = sum(sizes)
+        sizes.clear()
+        return total
+
+    return since_last
+
+
 class Serving:
     """``reconflow serve`` in a process of its own, with its output read along.
 

@@ -5,6 +5,7 @@ pooled tokens have the second vote. The set's own statistics are all that either
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -63,11 +64,17 @@ def _ranked(
 
 
 def _descriptors(root: Root, refs: Sequence[ItemRef]) -> Iterator[Array]:
-    """Yield one photo's at a time, so that memory does not grow with the set."""
-    for ref in refs:
-        yield read_features(root, [ref])[ref].descriptors
+    for part in _by_pack(refs):
+        stored = read_features(root, part)
+        yield from (stored[ref].descriptors for ref in part)
 
 
 def _tokens(root: Root, refs: Sequence[ItemRef]) -> Iterator[Array]:
-    for ref in refs:
-        yield read_encodings(root, [ref])[ref].tokens
+    for part in _by_pack(refs):
+        stored = read_encodings(root, part)
+        yield from (stored[ref].tokens for ref in part)
+
+
+def _by_pack(refs: Sequence[ItemRef]) -> Iterator[list[ItemRef]]:
+    """Yield what stands together in a pack, to be read at once: a few photos, so that memory does not grow."""
+    return (list(part) for _, part in groupby(refs, key=lambda ref: ref.pack))

@@ -7,8 +7,9 @@ makes and nobody ever writes to them again, which makes them safe under any numb
 same items publish the same name.
 """
 
+import math
 import zipfile
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from reconflow.store.keys import fingerprint
 from reconflow.store.root import SCHEMA, Root
 
 _SUFFIX = ".zarr.zip"
-_CHUNK_ROWS = 8192
+_LEAST_CHUNK_BYTES = 32 * 1024
 
 
 class ItemRef(msgspec.Struct, frozen=True):
@@ -87,7 +88,7 @@ class Packs:
 def read_items(
     root: Root, refs: Iterable[ItemRef], fields: Sequence[str]
 ) -> dict[ItemRef, tuple[dict[str, Array], dict[str, Any]]]:
-    """Return the named arrays and the record of each item, opening every pack once."""
+    """Return the named arrays and the record of each item, opening every pack and reading every chunk once."""
     wanted: dict[str, list[int]] = {}
     for ref in refs:
         wanted.setdefault(ref.pack, []).append(ref.row)
@@ -95,13 +96,12 @@ def read_items(
     for pack, rows in sorted(wanted.items()):
         with _opened(root, pack) as group:
             attributes: dict[str, Any] = dict(group.attrs)
-            arrays = {field: cast(zarr.Array, group[field]) for field in fields}
-            for row in sorted(set(rows)):
-                item: dict[str, Array] = {}
-                for field, array in arrays.items():
-                    low, high = attributes["offsets"][field][row : row + 2]
-                    item[field] = np.asarray(array[low:high])
-                found[ItemRef(pack, row)] = item, attributes["records"][row]
+            items: dict[int, dict[str, Array]] = {row: {} for row in sorted(set(rows))}
+            for field in fields:
+                array = cast(zarr.Array, group[field])
+                for row, own in _items_of(array, attributes["offsets"][field], list(items)):
+                    items[row][field] = own
+            found |= {ItemRef(pack, row): (item, attributes["records"][row]) for row, item in items.items()}
     return found
 
 
@@ -126,9 +126,37 @@ def _write_group(path: Path, items: Sequence[Item]) -> None:
         group = zarr.create_group(store, attributes=attributes)
         for field in fields:
             data = np.concatenate([item.arrays[field] for item in items])
-            chunks = (min(_CHUNK_ROWS, max(1, len(data))), *data.shape[1:])
+            rows = _chunk_rows([len(item.arrays[field]) for item in items], data[:1].nbytes)
+            chunks = (min(rows, max(1, len(data))), *data.shape[1:])
             # Descriptors hardly compress and reading them is the hot path, so nothing is compressed.
             group.create_array(field, data=data, chunks=chunks, compressors=None)
+
+
+def _chunk_rows(lengths: Sequence[int], row_bytes: int) -> int:
+    """Return how many rows of a field make a chunk, which is what is read at a time.
+
+    Whole items where all are as long, and else a quarter of the longest: whoever wants one item should not read its
+    neighbours. Small items share a chunk.
+    """
+    longest = max([1, *lengths])
+    rows = longest if len(set(lengths)) == 1 else math.ceil(longest / 4)
+    return rows * math.ceil(_LEAST_CHUNK_BYTES / (rows * max(1, row_bytes)))
+
+
+def _items_of(array: zarr.Array, offsets: Sequence[int], rows: Sequence[int]) -> Iterator[tuple[int, Array]]:
+    """Yield the items at sorted rows of a field; those that share a chunk are read together."""
+    runs: list[list[int]] = []
+    for row in rows:
+        if runs and offsets[row] // array.chunks[0] <= (offsets[runs[-1][-1] + 1] - 1) // array.chunks[0]:
+            runs[-1].append(row)
+        else:
+            runs.append([row])
+    for run in runs:
+        start = offsets[run[0]]
+        block = np.asarray(array[start : offsets[run[-1] + 1]])
+        for row in run:
+            own = block[offsets[row] - start : offsets[row + 1] - start]
+            yield row, own if len(run) == 1 else own.copy()  # what one item is kept for must not keep the others
 
 
 @contextmanager

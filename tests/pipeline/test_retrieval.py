@@ -35,8 +35,11 @@ def opposite(number):
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
     """Photos that are alike by features with one other photo, by encodings with another one."""
-    url = str(tmp_path_factory.mktemp("store"))
-    root = open_root(url)
+    return write(str(tmp_path_factory.mktemp("store")), keypoints=60, grid=(4, 4), width=32)
+
+
+def write(url, *, keypoints, grid, width):
+    root, tokens_each = open_root(url), grid[0] * grid[1]
     records = [
         ImageRecord(
             name=f"{number}.jpg",
@@ -49,15 +52,15 @@ def stored(tmp_path_factory):
     ]
     features, encodings = [], []
     for number, record in enumerate(records):
-        descriptors = np.clip(128 + 40 * of(number, neighbour, rows=60, width=128), 0, 255).astype(np.uint8)
-        plain = np.ones(60, np.float32)
-        colors = np.zeros((60, 3), np.uint8)
+        descriptors = np.clip(128 + 40 * of(number, neighbour, rows=keypoints, width=128), 0, 255).astype(np.uint8)
+        plain = np.ones(keypoints, np.float32)
+        colors = np.zeros((keypoints, 3), np.uint8)
         features.append(
-            (record, Features(np.ones((60, 2), np.float32), plain, plain, plain, descriptors, colors, (64, 64)))
+            (record, Features(np.ones((keypoints, 2), np.float32), plain, plain, plain, descriptors, colors, (64, 64)))
         )
-        tokens = of(number, opposite, rows=16, width=32).astype(np.float16)
+        tokens = of(number, opposite, rows=tokens_each, width=width).astype(np.float16)
         frame = Frame((64, 64), (1.0, 1.0), (0.0, 0.0))
-        encodings.append((record, Encoding(tokens, (4, 4), np.zeros((16, 16, 3), np.uint8), frame)))
+        encodings.append((record, Encoding(tokens, grid, np.zeros((16, 16, 3), np.uint8), frame)))
     places = FeatureStore(root, "f" * 40).write(features), EncodingStore(root, "e" * 40).write(encodings)
     return url, *(tuple(refs[record.sha256] for record in records) for refs in places)
 
@@ -76,3 +79,12 @@ def test_encodings_have_the_second_vote(client, stored):
     found = ranked(client, *stored)
     assert [one[:2] for one in found] == [[neighbour(i), opposite(i)] for i in range(PHOTOS)]
     assert all(sorted([*one, i]) == list(range(PHOTOS)) for i, one in enumerate(found))
+
+
+def test_what_is_stored_is_read_once_to_learn_from_and_once_to_rank(tmp_path, bytes_read):
+    url, refs, encodings = write(str(tmp_path), keypoints=1000, grid=(16, 16), width=128)
+    bytes_read()
+    context = RunContext(url, PipelineConfig(), {"sift": "f" * 40}, "", RunLine("retrieval"))
+    retrieve(RetrieveTask("retrieve", refs, encodings), context)
+    payload = PHOTOS * (1000 * (128 + 5 * 4 + 3) + 16 * 16 * 128 * 2 + 16 * 16 * 3)
+    assert bytes_read() <= 2 * 1.1 * payload

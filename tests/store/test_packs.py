@@ -148,5 +148,52 @@ def test_items_of_any_length_survive_across_chunk_borders(tmp_path_factory, leng
     shutil.rmtree(root.local(""))
 
 
+def photos(lengths):
+    """Items like features of photos: a large field and two small ones."""
+    rng = np.random.default_rng(0)
+    widths = {"points": (5, np.float32), "codes": (128, np.uint8), "colors": (3, np.uint8)}
+    return [
+        Item(str(i), {name: rng.integers(1, 255, (n, w)).astype(kind) for name, (w, kind) in widths.items()}, {})
+        for i, n in enumerate(lengths)
+    ]
+
+
+def payload(items):
+    return sum(array.nbytes for item in items for array in item.arrays.values())
+
+
+@pytest.mark.parametrize("lengths", [[3072] * 8, [2900, 2413, 3072, 2650, 2048, 3001, 2222, 2777]])
+def test_whoever_wants_one_item_does_not_read_its_neighbours(tmp_path, bytes_read, lengths):
+    root, items = open_root(tmp_path), photos(lengths)
+    refs = Packs(root, "f/a").write(items)
+    bytes_read()
+    for item, ref in zip(items, refs, strict=True):
+        arrays, _ = read_items(root, [ref], tuple(item.arrays))[ref]
+        for name, array in item.arrays.items():
+            np.testing.assert_array_equal(arrays[name], array)
+    assert payload(items) <= bytes_read() <= 1.5 * payload(items)
+
+
+@pytest.mark.parametrize("rows", [8192, 500, 3])
+@pytest.mark.parametrize("chosen", [range(8), (0, 2, 3, 7), (5,)])
+def test_packs_of_any_chunks_are_read_and_each_chunk_once(tmp_path, bytes_read, monkeypatch, rows, chosen):
+    root, items = open_root(tmp_path), photos([700, 0, 123, 768, 1, 768, 0, 99])
+    monkeypatch.setattr("reconflow.store.packs._chunk_rows", lambda *_: rows)  # 8192 is what packs had at first
+    refs = Packs(root, "f/a").write(items)
+    bytes_read()
+    found = read_items(root, [refs[row] for row in chosen], ("points", "codes", "colors"))
+    for row in chosen:
+        for name, array in items[row].arrays.items():
+            np.testing.assert_array_equal(found[refs[row]][0][name], array)
+    assert bytes_read() <= payload(items) + 3 * 8192 * 5
+
+
+def test_an_item_that_is_kept_keeps_no_other(tmp_path):
+    root, items = open_root(tmp_path), photos([100] * 8)
+    refs = Packs(root, "f/a").write(items)
+    arrays, _ = read_items(root, refs, ("codes",))[refs[3]]
+    assert arrays["codes"].base is None or arrays["codes"].base.nbytes == arrays["codes"].nbytes
+
+
 def test_a_reference_is_a_small_hashable_value():
     assert len({ItemRef("a", 1), ItemRef("a", 1)}) == 1
