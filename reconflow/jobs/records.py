@@ -7,6 +7,7 @@ import msgspec
 
 from reconflow.core.drift import DriftReport
 from reconflow.jobs.states import ErrorCode, Stage
+from reconflow.pipeline.machines import MachineState
 
 Role = Literal["user", "admin"]
 
@@ -79,6 +80,8 @@ class RunnerState(msgspec.Struct, frozen=True, kw_only=True):
     """Asked of a worker: ``cpu`` or ``NVIDIA A100 (40.0 GB)``; empty while its workers are starting."""
     dashboard_url: str
     seen_at: float
+    machines: tuple[MachineState, ...] = ()
+    """Those of its cluster; none while it starts."""
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):

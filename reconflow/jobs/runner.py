@@ -28,6 +28,7 @@ from reconflow.jobs.webhook import send_due_webhooks
 from reconflow.pipeline.certificates import tls
 from reconflow.pipeline.cluster import device_name, open_client
 from reconflow.pipeline.events import Event, StageStarted
+from reconflow.pipeline.machines import machines
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.run import run
 from reconflow.stages.insights import Insights
@@ -99,9 +100,11 @@ class Runner:
             for slot in slots:
                 slot.start()
             while any(slot.is_alive() for slot in slots):
-                self._tell(device="" if lost.is_set() else device, dashboard_url=client.dashboard_link or "")
                 if client.status != "running":
                     lost.set()
+                told = () if lost.is_set() else machines(client.scheduler_info(n_workers=-1)["workers"])
+                shown = "" if lost.is_set() else device
+                self._tell(device=shown, dashboard_url=client.dashboard_link or "", machines=told)
                 slots[0].join(_BEAT_S)
         if lost.is_set():
             raise ClusterError("the scheduler was lost")
@@ -120,9 +123,8 @@ class Runner:
             security=security,
         )
 
-    def _tell(self, *, device: str, dashboard_url: str) -> None:
-        state = RunnerState(runner=self._name, device=device, dashboard_url=dashboard_url, seen_at=time.time())
-        self._ledger.beat(state)
+    def _tell(self, **state: Any) -> None:
+        self._ledger.beat(RunnerState(runner=self._name, seen_at=time.time(), **state))
 
     def _work(self, client: Any, lost: threading.Event) -> None:
         """One slot: jobs, one after the other."""

@@ -84,6 +84,7 @@ runners = Table(
     Column("runner", String(255), primary_key=True),
     Column("device", Text, nullable=False),
     Column("dashboard_url", Text, nullable=False),
+    Column("machines", JSON, nullable=False),
     Column("seen_at", Double, nullable=False),
 )
 

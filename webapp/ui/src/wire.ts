@@ -190,6 +190,31 @@ export interface Runner {
   device: string;
   dashboard_url: string;
   seen_at: number;
+  /** Those of its cluster; none while it starts. */
+  machines: Machine[];
+}
+
+export interface Machine {
+  /** Its address; a loopback one is the runner's own machine. */
+  host: string;
+  workers: number;
+  threads: number;
+  /** Workers that have work. */
+  busy: number;
+  /** Scenes that are being reconstructed. */
+  mapping: number;
+  memory_bytes: number;
+  /** 0 where there is no limit. */
+  memory_limit_bytes: number;
+  gpus: Gpu[];
+}
+
+export interface Gpu {
+  name: string;
+  busy: boolean;
+  memory_bytes: number;
+  /** 0 where it is not known. */
+  total_bytes: number;
 }
 
 export interface ServiceStatus {

@@ -1,7 +1,7 @@
+import { workers } from "../admin/workers";
 import type { Api } from "../api";
 import { whenBack } from "../connection";
 import { element, fill } from "../element";
-import { icon } from "../icons";
 import type { Page } from "../router";
 import type { Role, ServiceStatus, Stage, User } from "../wire";
 import { bytes, duration, isEnded, moment, plural, sentence } from "../words";
@@ -57,7 +57,7 @@ function cards(status: ServiceStatus): HTMLElement[] {
     .reduce((sum, [, count]) => sum + count, 0);
   const waiting = status.stages.queued ?? 0;
   return [
-    element("section", { class: "card stack" }, element("h2", {}, "Workers"), workers(status)),
+    element("section", { class: "card stack" }, element("h2", {}, "Workers"), workers(status.runners)),
     element(
       "section",
       { class: "card stack" },
@@ -88,29 +88,6 @@ function cards(status: ServiceStatus): HTMLElement[] {
       element("p", { class: "soft" }, `reconflow ${status.version}`),
     ),
   ];
-}
-
-function workers(status: ServiceStatus): HTMLElement {
-  if (status.runners.length === 0)
-    return element(
-      "p",
-      { class: "problem" },
-      "No worker is up: jobs wait until one is. Have a look at the service's log.",
-    );
-  return element(
-    "ul",
-    { class: "files", role: "list" },
-    ...status.runners.map(({ runner, device, dashboard_url: dashboard }) =>
-      element(
-        "li",
-        { class: "stack-s" },
-        element("strong", {}, device === "" ? "Starting …" : device.replace(/^cpu$/, "Processor (no GPU)")),
-        element("span", { class: "soft" }, `on ${runner.split(":")[0]}`),
-        dashboard !== "" &&
-          element("a", { href: dashboard, target: "_blank", rel: "noopener" }, "Dask dashboard ", icon("open")),
-      ),
-    ),
-  );
 }
 
 function userTable(users: User[]): HTMLElement {
