@@ -7,6 +7,9 @@ from reconflow.core.turns import Turn
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 """File name endings that count as photos, in lower case."""
 
+IMAGE_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
+"""What such a file may be in truth. Pillow's other parsers, PostScript's among them, are not for strangers' files."""
+
 FILM_DIAGONAL_MM = 43.2666
 """Diagonal of 35 mm film, 36 × 24 mm: what "35 mm equivalent" refers to."""
 

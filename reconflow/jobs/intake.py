@@ -152,7 +152,7 @@ def examine(request: IntakeRequest) -> Intake:
     from reconflow.stages.drift import check_drift, scene_summary
     from reconflow.stages.ingest import ingest_image
 
-    if not zipfile.is_zipfile(request.upload):
+    if not _is_zip(Path(request.upload)):
         raise InputError("the upload is not a ZIP, or its end is missing")
     files = open_photos(Path(request.upload), unpack_to=Path(request.unpack_to), reserve_bytes=request.reserve_bytes)
     config = IngestConfig(max_megapixels=request.max_megapixels)
@@ -169,6 +169,12 @@ def examine(request: IntakeRequest) -> Intake:
     summary = scene_summary([(r.stats, r.width, r.height) for r in readable if r.stats is not None])
     drift = check_drift(summary, read_baseline(Path(request.baseline)))
     return Intake(n_images=len(files), n_sampled=len(chosen), n_readable=len(readable), drift=drift)
+
+
+def _is_zip(path: Path) -> bool:
+    """Return whether a file is a ZIP from its first byte on: what hides one behind something else means no good."""
+    with path.open("rb") as file:
+        return file.read(2) == b"PK" and zipfile.is_zipfile(file)
 
 
 def main() -> int:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from reconflow.core.images import IMAGE_FORMATS
+
 _QUALITY = 78
 _GREY = (148, 155, 166)
 _UPRIGHT = {
@@ -32,7 +34,7 @@ def thumbnail(path: str | os.PathLike[str], *, orientation: int = 1, long_edge_p
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # broken EXIF blocks and sizes were judged when the photo was read
-            with Image.open(Path(path)) as image:
+            with Image.open(Path(path), formats=IMAGE_FORMATS) as image:
                 # Lets a JPEG decode at 1/2, 1/4 or 1/8 of its size; twice the edge keeps the reduction sharp.
                 image.draft("RGB", (2 * long_edge_px, 2 * long_edge_px))
                 small = _rgb(image)

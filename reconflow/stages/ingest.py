@@ -10,7 +10,15 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from reconflow.config import IngestConfig
 from reconflow.core.arrays import Array
-from reconflow.core.images import FILM_DIAGONAL_MM, IMAGE_SUFFIXES, Exif, ImageRecord, ImageStats, Unreadable
+from reconflow.core.images import (
+    FILM_DIAGONAL_MM,
+    IMAGE_FORMATS,
+    IMAGE_SUFFIXES,
+    Exif,
+    ImageRecord,
+    ImageStats,
+    Unreadable,
+)
 from reconflow.errors import InputError, NoImagesError
 
 _STATS_EDGE_PX = 512
@@ -142,7 +150,7 @@ def _opened(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a broken EXIF block or a large size is judged by us, below
-            return Image.open(path)
+            return Image.open(path, formats=IMAGE_FORMATS)
     except UnidentifiedImageError as error:
         raise InputError("is not an image", item=str(path)) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -34,6 +34,11 @@ def test_a_thumbnail_is_upright(quarters, orientation):
     assert np.abs(np.asarray(small, int) - np.asarray(upright, int)).mean() < 6
 
 
+def test_a_file_of_a_format_that_is_no_photos_gives_the_neutral_picture(tmp_path):
+    Image.new("RGB", (50, 30), (255, 0, 0)).save(tmp_path / "a.png", "GIF")
+    assert thumbnail(tmp_path / "a.png") == placeholder()
+
+
 def test_a_thumbnail_is_never_larger_than_the_photo(tmp_path):
     Image.new("RGB", (50, 30)).save(tmp_path / "tiny.png")
     assert opened(thumbnail(tmp_path / "tiny.png")).size == (50, 30)

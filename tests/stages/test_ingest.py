@@ -35,6 +35,22 @@ def test_every_supported_format_becomes_a_record(tmp_path, suffix):
     assert record.stats is not None
 
 
+def test_a_photo_of_two_lenses_is_its_first(tmp_path):
+    left, right = (Image.new("RGB", (320, 240), colour) for colour in ((200, 0, 0), (0, 0, 200)))
+    left.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[right])
+    assert isinstance(ingest(tmp_path / "a.jpg"), ImageRecord)
+    assert read_image(tmp_path / "a.jpg")[0, 0, 0] > 150
+
+
+@pytest.mark.parametrize("kind", ["GIF", "EPS", "PPM", "TGA", "ICO", "JPEG2000"])
+def test_a_file_of_another_format_is_no_photo_whatever_its_name(tmp_path, kind):
+    for suffix in (".jpg", ".png", ".bmp"):
+        Image.new("RGB", (64, 48)).save(tmp_path / f"a{suffix}", kind)
+        found = ingest(tmp_path / f"a{suffix}")
+        assert isinstance(found, Unreadable)
+        assert found.reason == "is not an image"
+
+
 def test_exif_is_read(tmp_path):
     exif = Image.Exif()
     exif[271], exif[272], exif[274] = "Maker ", "Model\0", 6
