@@ -96,7 +96,8 @@ def batched(photos: list[Array], file: Path, *, long_edge_px: int, precision: st
     pairs = list(itertools.combinations(range(len(photos)), 2))
     matcher = Mast3rMatcher(30, file=file, hybrid=False)
     found: Matched = {}
-    for place, matches in matcher.match_tile(views, pairs, config=MatchConfig(precision=precision)):  # pyright: ignore
+    for place, finish in matcher.match_tile(views, pairs, config=MatchConfig(precision=precision)):  # pyright: ignore
+        matches = finish()
         sides = (
             encodings[index].frame.to_raster(points.places) - 0.5
             for index, points in zip(pairs[place], (matches.first, matches.second), strict=True)

@@ -17,6 +17,9 @@ class Method:
     extractors: tuple[str, ...]
     matcher: str
 
+    def __str__(self) -> str:
+        return "+".join((*self.extractors, self.matcher))
+
     @property
     def learned(self) -> bool:
         """Whether the matcher runs on torch."""

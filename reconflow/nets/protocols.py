@@ -1,6 +1,6 @@
 """What networks and their stand-ins must offer; every implementation passes the contract tests in ``tests/nets``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeGuard
 
@@ -86,6 +86,11 @@ class View:
     """From the encoder that the matcher names; None where it names none."""
 
 
+Finish = Callable[[], Matches]
+"""What is left to do for a pair once the device is through with it: a call from any thread, which returns its
+one-to-one matches. Those of keypoints come first, in the order of the first photo's keypoints."""
+
+
 class TileMatcher(Protocol):
     """Finds putative matches of many pairs together; picklable, and safe to use from several threads."""
 
@@ -111,11 +116,8 @@ class TileMatcher(Protocol):
 
     def match_tile(
         self, views: Sequence[View], pairs: Sequence[Pair], *, config: MatchConfig
-    ) -> Iterator[tuple[int, Matches]]:
-        """Yield each pair's place in ``pairs`` with its one-to-one matches, in whatever order they are made.
-
-        Matches of keypoints come first, in the order of the first photo's keypoints.
-        """
+    ) -> Iterator[tuple[int, Finish]]:
+        """Yield each pair's place in ``pairs`` and what finishes it, in whatever order the pairs are made."""
         ...
 
 

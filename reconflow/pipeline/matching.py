@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from reconflow.core.pairs import Pair
 from reconflow.core.union import FeatureUnion
 from reconflow.nets.coarse import coarse_counts
 from reconflow.nets.methods import Method, extractors_of, parse_methods
-from reconflow.nets.protocols import ImageEncoder, Matcher, TileMatcher, View, matches_pairs, matches_tiles
+from reconflow.nets.protocols import Finish, ImageEncoder, Matcher, TileMatcher, View, matches_pairs, matches_tiles
 from reconflow.nets.registry import MATCHERS, create_encoder, create_matcher
 from reconflow.stages.verify import is_evidence, verify_pair
 
@@ -70,19 +71,31 @@ def encoder(name: str, precision: Precision) -> ImageEncoder:
 
 
 def tile_matches(
+    one: ReadyMethod,
     photos: Sequence[FeatureUnion],
     encodings: Sequence[Encoding | None],
     pairs: Sequence[Pair],
     *,
-    ready: Sequence[ReadyMethod],
     config: MatchConfig,
-) -> Iterator[tuple[int, int, Matches]]:
-    """Yield what matchers of tiles make of all pairs: place of the pair, number of the method, its matches."""
-    for number, one in enumerate(ready):
-        if matches_tiles(one.matcher):
-            views = [View(one.features(photo), own) for photo, own in zip(photos, encodings, strict=True)]
-            for place, matches in one.matcher.match_tile(views, pairs, config=config):
-                yield place, number, one.in_union(matches, *(photos[index] for index in pairs[place]))
+) -> Iterator[tuple[int, Finish]]:
+    """Yield the place of each pair and what finishes its matches, for a method whose matcher takes tiles."""
+    if not matches_tiles(one.matcher):
+        raise ValueError(f"{one.matcher.name} matches pair by pair")
+    views = [View(one.features(photo), own) for photo, own in zip(photos, encodings, strict=True)]
+    for place, finish in one.matcher.match_tile(views, pairs, config=config):
+        a, b = (photos[index] for index in pairs[place])
+        yield place, partial(_in_union, one, finish, a, b)
+
+
+def _in_union(one: ReadyMethod, finish: Finish, a: FeatureUnion, b: FeatureUnion) -> Matches:
+    return one.in_union(finish(), a, b)
+
+
+def pair_matches(one: ReadyMethod, a: FeatureUnion, b: FeatureUnion, *, config: MatchConfig) -> Matches:
+    """Return the matches of a pair by a method whose matcher takes pairs one by one."""
+    if not matches_pairs(one.matcher):
+        raise ValueError(f"{one.matcher.name} matches tiles: give what it made")
+    return one.in_union(one.matcher.match(one.features(a), one.features(b), config=config), a, b)
 
 
 def coarse_reasons(
@@ -106,14 +119,14 @@ def match_pair(
     """Return a pair's matches in rows of both unions, its geometry, and why it is no evidence of a common scene.
 
     Matches of all methods are verified together. They are evidence when those of one method alone are: its level was
-    measured for itself, and adding methods must not make chance likelier. ``made`` holds what matchers of tiles found,
-    by number of the method.
+    measured for itself, and adding methods must not make chance likelier. ``made`` holds what was matched before, by
+    number of the method.
     """
-    by_tile = made or {}
+    before = made or {}
     tried = [number for number, reason in enumerate(hopeless) if not reason]
     if not tried:
         return Matches.none(), TwoViewGeometry.undefined(), hopeless[0]
-    found = [by_tile[n] if n in by_tile else _match(ready[n], a, b, config.match) for n in tried]
+    found = [before[n] if n in before else pair_matches(ready[n], a, b, config=config.match) for n in tried]
     matches = together(found)
     geometry = verify_pair(matches, a.features, b.features, cameras=cameras, config=config.verify)
     doubts: dict[int, str] = {}
@@ -125,12 +138,6 @@ def match_pair(
         if not doubt:
             return matches, geometry, ""
     return matches, geometry, doubts[max(doubts)]
-
-
-def _match(one: ReadyMethod, a: FeatureUnion, b: FeatureUnion, config: MatchConfig) -> Matches:
-    if not matches_pairs(one.matcher):
-        raise ValueError(f"{one.matcher.name} matches tiles: give what it made")
-    return one.in_union(one.matcher.match(one.features(a), one.features(b), config=config), a, b)
 
 
 def together(found: Sequence[Matches]) -> Matches:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from reconflow.core.matches import PairSummary
 from reconflow.core.pairs import Pair
 from reconflow.pipeline.plan import TileImage
-from reconflow.store.geometries import StoredPair, pair_key
+from reconflow.store.geometries import StoredPair, incomplete_key, pair_key
 from reconflow.store.packs import ItemRef
 
 
@@ -34,13 +34,17 @@ class PairTable:
         return [self._summary(pair) for pair in self.pairs]
 
     def verified(self) -> list[tuple[str, str, ItemRef, str]]:
-        """Return both names, the place and the key of every verified pair, in order."""
+        """Return both names, the place and the key of every verified pair, in order.
+
+        The key tells whether all methods had their say: models are kept by it.
+        """
         found: list[tuple[str, str, ItemRef, str]] = []
         for pair in self.pairs:
             key = self.key(pair)
             stored = self.stored.get(key)
             if stored is not None and stored.verified:
-                found.append((self.images[pair[0]].name, self.images[pair[1]].name, stored.ref, key))
+                names = self.images[pair[0]].name, self.images[pair[1]].name
+                found.append((*names, stored.ref, key if stored.complete else incomplete_key(key)))
         return found
 
     def _summary(self, pair: Pair) -> PairSummary:

@@ -7,6 +7,9 @@ does to a library must not take the rest of its tile along.
 
 import functools
 import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,13 +20,22 @@ from reconflow.core.encodings import Encoding
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord, Unreadable
 from reconflow.core.matches import Matches
+from reconflow.core.pairs import Pair
 from reconflow.core.union import FeatureUnion, unite
 from reconflow.errors import Cancelled, DependencyError, OutputError, ReconflowError, StoreError
-from reconflow.nets.protocols import Extractor
+from reconflow.nets.protocols import Extractor, Finish, matches_tiles
 from reconflow.nets.registry import EXTRACTORS, create_extractor
 from reconflow.pipeline.control import RunLine, TaskControl
 from reconflow.pipeline.feature_cache import FeatureCache
-from reconflow.pipeline.matching import coarse_reasons, encoder, match_pair, ready_methods, tile_matches
+from reconflow.pipeline.matching import (
+    ReadyMethod,
+    coarse_reasons,
+    encoder,
+    match_pair,
+    pair_matches,
+    ready_methods,
+    tile_matches,
+)
 from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask
 from reconflow.stages.extract import extract_features
 from reconflow.stages.ingest import ingest_image, read_image
@@ -31,7 +43,7 @@ from reconflow.store.encodings import EncodingStore, read_encodings
 from reconflow.store.features import FeatureStore
 from reconflow.store.geometries import GeometryStore, MatchedPair, StoredPair
 from reconflow.store.packs import ItemRef
-from reconflow.store.root import Root, open_root
+from reconflow.store.root import open_root
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +89,7 @@ class MatchOutcome(msgspec.Struct, frozen=True):
 
     pairs: dict[str, StoredPair]
     failed: dict[str, str]
+    """Which methods failed and why. A pair whose other methods did not fail stands among ``pairs`` too."""
     at_hand: int
     """Photos of the tile whose features the worker still had."""
     read: int
@@ -158,57 +171,135 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     """Match and verify the pairs of a tile into one pack; hopeless pairs end after the coarse pass."""
     control = TaskControl(context.line, stage="match", task=task.key)
     root = open_root(context.store)
-    cache = feature_cache(context.config.execution.feature_cache_mb)
-    stored, at_hand = cache.read(root, {ref for image in task.images for ref in image.refs})
-    photos = [unite([stored[ref] for ref in image.refs]) for image in task.images]
     config = context.config
+    cache = feature_cache(config.execution.feature_cache_mb)
+    stored, at_hand = cache.read(root, {ref for image in task.images for ref in image.refs})
+    encoded = read_encodings(root, [image.encoding for image in task.images if image.encoding])
+    photos = [unite([stored[ref] for ref in image.refs]) for image in task.images]
+    encodings = [encoded.get(image.encoding) if image.encoding else None for image in task.images]
     ready = ready_methods(config.extract.extractor, config.match.matcher)
     _before_learned(context, needed=any(one.method.learned for one in ready))
-    places = [(pair.first, pair.second) for pair in task.pairs]
-    hopeless = coarse_reasons(photos, places, ready=ready, config=config.match)
-    matched: list[MatchedPair] = []
+    pairs = [(pair.first, pair.second) for pair in task.pairs]
+    hopeless = coarse_reasons(photos, pairs, ready=ready, config=config.match)
+    tile = _Tile(task, photos, encodings, pairs, ready, hopeless, config)
+    matched: dict[int, MatchedPair] = {}
     failed: dict[str, str] = {}
-    made, why = _by_tile(task, photos, root, control, config)
-    for done, (pair, reasons) in enumerate(zip(task.pairs, hopeless, strict=True)):
-        control.check()
-        if why:
-            failed[pair.key] = why
-            continue
+    for done, (place, found) in enumerate(_by_pair(tile, control)):
+        made, reason = _finished(tile, place, found)
+        if made:
+            matched[place] = made
+        if reason:
+            failed[task.pairs[place].key] = reason
+        control.advance(done + 1)
+    written = GeometryStore(root, context.geometries).write([matched[place] for place in sorted(matched)])
+    return MatchOutcome(written, failed, at_hand, len(stored) - at_hand)
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A tile with everything read that its pairs need."""
+
+    task: MatchTask
+    photos: list[FeatureUnion]
+    encodings: list[Encoding | None]
+    pairs: list[Pair]
+    ready: Sequence[ReadyMethod]
+    hopeless: list[tuple[str, ...]]
+    config: PipelineConfig
+
+
+_Found = dict[int, Finish | str]
+"""By number of the method: what finishes its matches of a pair, or why it failed."""
+
+
+def _by_pair(tile: _Tile, control: TaskControl) -> Iterator[tuple[int, _Found]]:
+    """Yield each pair's place, as soon as the last matcher of tiles is through with it, and what each method found."""
+    methods = range(len(tile.ready))
+    tried = [[number for number in methods if not reasons[number]] for reasons in tile.hopeless]
+    found: list[_Found] = [
+        {n: _of_pair(tile, n, place) for n in numbers if not matches_tiles(tile.ready[n].matcher)}
+        for place, numbers in enumerate(tried)
+    ]
+    for place, numbers in enumerate(tried):
+        if len(found[place]) == len(numbers):
+            control.check()
+            yield place, found[place]
+    for number in methods:
+        if matches_tiles(tile.ready[number].matcher):
+            for place, made in _of_tile(tile, number, [place for place, own in enumerate(tried) if number in own]):
+                control.check()
+                found[place][number] = made
+                if len(found[place]) == len(tried[place]):
+                    yield place, found[place]
+
+
+def _of_pair(tile: _Tile, number: int, place: int) -> Finish:
+    a, b = (tile.photos[index] for index in tile.pairs[place])
+    return partial(pair_matches, tile.ready[number], a, b, config=tile.config.match)
+
+
+def _of_tile(tile: _Tile, number: int, places: Sequence[int]) -> Iterator[tuple[int, Finish | str]]:
+    """Match pairs together and, where that fails, those that are left one by one, so that each fails for itself."""
+    left = dict.fromkeys(places)
+
+    def made(some: Sequence[int]) -> Iterator[tuple[int, Finish]]:
+        pairs = [tile.pairs[place] for place in some]
+        together = tile_matches(tile.ready[number], tile.photos, tile.encodings, pairs, config=tile.config.match)
+        return ((some[at], finish) for at, finish in together)
+
+    try:
+        for place, finish in made(places):
+            del left[place]
+            yield place, finish
+    except _FATAL:
+        raise
+    except Exception:
+        logger.debug("matching of a tile failed: %d pairs are tried one by one", len(left), exc_info=True)
+    for place in left:
         try:
-            cameras = task.images[pair.first].camera, task.images[pair.second].camera
-            a, b = photos[pair.first], photos[pair.second]
-            result = match_pair(a, b, cameras=cameras, ready=ready, hopeless=reasons, config=config, made=made[done])
-            matched.append(MatchedPair(pair.key, *result))
+            ((_, one),) = made([place])
         except _FATAL:
             raise
         except Exception as error:
-            names = f"{task.images[pair.first].name} and {task.images[pair.second].name}"
-            logger.debug("matching of %s failed", names, exc_info=True)
-            failed[pair.key] = _reason(error)
-        control.advance(done + 1)
-    pairs = GeometryStore(root, context.geometries).write(matched)
-    return MatchOutcome(pairs, failed, at_hand, len(stored) - at_hand)
+            logger.debug("matching of %s failed", _names(tile, place), exc_info=True)
+            one = _reason(error)
+        yield place, one
 
 
-def _by_tile(
-    task: MatchTask, photos: list[FeatureUnion], root: Root, control: TaskControl, config: PipelineConfig
-) -> tuple[list[dict[int, Matches]], str]:
-    """Return for each pair what matchers of tiles found, by number of the method, and why they failed, if they did."""
-    made: list[dict[int, Matches]] = [{} for _ in task.pairs]
-    ready = ready_methods(config.extract.extractor, config.match.matcher)
-    places = [(pair.first, pair.second) for pair in task.pairs]
+def _finished(tile: _Tile, place: int, found: _Found) -> tuple[MatchedPair | None, str]:
+    """Return what a pair came to, if anything, and why a method failed, if one did."""
+    pair = tile.task.pairs[place]
+    made: dict[int, Matches] = {}
+    failed: dict[int, str] = {}
+    for number, one in sorted(found.items()):
+        try:
+            if isinstance(one, str):
+                failed[number] = one
+            else:
+                made[number] = one()
+        except _FATAL:
+            raise
+        except Exception as error:
+            logger.debug("matching of %s failed", _names(tile, place), exc_info=True)
+            failed[number] = _reason(error)
+    why = "; ".join(f"{tile.ready[number].method}: {reason}" for number, reason in failed.items())
+    if failed and not made:
+        return None, why
     try:
-        stored = read_encodings(root, [image.encoding for image in task.images if image.encoding])
-        encodings = [stored.get(image.encoding) if image.encoding else None for image in task.images]
-        for place, number, matches in tile_matches(photos, encodings, places, ready=ready, config=config.match):
-            control.check()
-            made[place][number] = matches
+        cameras = tile.task.images[pair.first].camera, tile.task.images[pair.second].camera
+        a, b = tile.photos[pair.first], tile.photos[pair.second]
+        reasons = [failed.get(number, reason) for number, reason in enumerate(tile.hopeless[place])]
+        result = match_pair(a, b, cameras=cameras, ready=tile.ready, hopeless=reasons, config=tile.config, made=made)
     except _FATAL:
         raise
     except Exception as error:
-        logger.debug("matching of a tile failed", exc_info=True)
-        return made, _reason(error)
-    return made, ""
+        logger.debug("verification of %s failed", _names(tile, place), exc_info=True)
+        return None, _reason(error)
+    return MatchedPair(pair.key, *result, complete=not failed), why
+
+
+def _names(tile: _Tile, place: int) -> str:
+    return " and ".join(tile.task.images[index].name for index in tile.pairs[place])
 
 
 @functools.cache

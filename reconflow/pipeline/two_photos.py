@@ -18,6 +18,7 @@ from reconflow.core.turns import Turn, upright_quarters
 from reconflow.core.union import FeatureUnion, unite
 from reconflow.errors import InputError
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, split_combination
+from reconflow.nets.protocols import matches_tiles
 from reconflow.nets.registry import create_extractor
 from reconflow.pipeline.matching import are_among, encoder, match_pair, ready_methods, tile_matches
 from reconflow.report.match_plot import draw_matches
@@ -137,8 +138,12 @@ def _matched(
         upright = [turn.image(image) for turn, image in zip(turns, images, strict=True)]
         made_of = encoder(name, config.match.precision).encode(upright)
         encodings = [one.of_turned(turn) for one, turn in zip(made_of, turns, strict=True)]
-    by_tile = tile_matches((first, second), encodings, [(0, 1)], ready=ready, config=config.match)
-    made = {number: matches for _, number, matches in by_tile}
+    made = {
+        number: finish()
+        for number, one in enumerate(ready)
+        if matches_tiles(one.matcher)
+        for _, finish in tile_matches(one, (first, second), encodings, [(0, 1)], config=config.match)
+    }
     matches, geometry, reason = match_pair(
         first, second, cameras=cameras, ready=ready, hopeless=[""] * len(ready), config=config, made=made
     )

@@ -27,6 +27,8 @@ class StoredPair(msgspec.Struct, frozen=True):
     configuration: str
     verified: bool
     reason: str
+    complete: bool = True
+    """Whether all methods of the run had their say."""
 
     def summary(self, first: str, second: str) -> PairSummary:
         """Return the summary under the names the two photos have in a run."""
@@ -49,6 +51,9 @@ class MatchedPair(msgspec.Struct, frozen=True):
     geometry: TwoViewGeometry
     reason: str
     """Why it is no evidence of a common scene; empty where it is."""
+    complete: bool = True
+    """Whether all methods of the run had their say. Where one failed, what the others found serves this run under a key
+    of its own, and the next one tries the pair again."""
 
 
 def geometries_namespace(match: MatchConfig, verify: VerifyConfig, *, features: str, made_with: str) -> str:
@@ -66,6 +71,11 @@ def pair_key(first: str, second: str) -> str:
     return hashlib.sha256((first + second).encode()).hexdigest()[:32]
 
 
+def incomplete_key(pair: str) -> str:
+    """Return the key of what some methods made of a pair while another failed."""
+    return f"{pair}-incomplete"
+
+
 class GeometryStore:
     """Pairs matched and verified with one configuration, below one root."""
 
@@ -76,11 +86,15 @@ class GeometryStore:
         """Publish one pack and return what stands where, by pair key."""
         items = [_to_item(pair) for pair in pairs]
         refs = self._packs.write(items)
-        return {item.key: _stored(ref, dict(item.record)) for item, ref in zip(items, refs, strict=True)}
+        return {
+            pair.key: _stored(ref, dict(item.record), complete=pair.complete)
+            for pair, item, ref in zip(pairs, items, refs, strict=True)
+        }
 
     def index(self) -> dict[str, StoredPair]:
         """Return all stored pairs, by pair key."""
-        return {key: _stored(ref, record) for key, (ref, record) in self._packs.index().items()}
+        found = self._packs.index().items()
+        return {key: _stored(ref, record, complete=key != incomplete_key(key[:32])) for key, (ref, record) in found}
 
 
 def read_geometries(root: Root, refs: Iterable[ItemRef]) -> dict[ItemRef, tuple[Matches, TwoViewGeometry]]:
@@ -118,7 +132,7 @@ def _to_item(pair: MatchedPair) -> Item:
         "triangulation_angle_deg": g.triangulation_angle_deg,
         "reason": pair.reason,
     }
-    return Item(pair.key, arrays, record)
+    return Item(pair.key if pair.complete else incomplete_key(pair.key), arrays, record)
 
 
 def _to_table(points: Points) -> np.ndarray:
@@ -129,7 +143,7 @@ def _to_points(table: np.ndarray) -> Points:
     return Points(table[:, :2], table[:, 2:].astype(np.uint8))
 
 
-def _stored(ref: ItemRef, record: dict[str, object]) -> StoredPair:
+def _stored(ref: ItemRef, record: dict[str, object], *, complete: bool) -> StoredPair:
     return StoredPair(
         ref=ref,
         putative=int(str(record["putative"])),
@@ -137,4 +151,5 @@ def _stored(ref: ItemRef, record: dict[str, object]) -> StoredPair:
         configuration=str(record["configuration"]),
         verified=not record["reason"],
         reason=str(record["reason"]),
+        complete=complete,
     )

@@ -16,7 +16,7 @@ from reconflow.core.matches import Matches, TwoViewGeometry
 from reconflow.core.union import unite
 from reconflow.errors import InputError, OutputError, StoreError
 from reconflow.store.features import FeatureStore, read_features
-from reconflow.store.geometries import GeometryStore, StoredPair, pair_key, read_geometries
+from reconflow.store.geometries import GeometryStore, StoredPair, incomplete_key, pair_key, read_geometries
 from reconflow.store.packs import ItemRef
 from reconflow.store.publish import publishing, sweep_partials
 from reconflow.store.root import open_root
@@ -123,7 +123,8 @@ class RunMatches(Mapping[tuple[str, str], tuple[Matches, TwoViewGeometry]]):
         self._refs: dict[tuple[str, str], ItemRef] = {}
         for i, first in enumerate(names):
             for second in names[i + 1 :]:
-                pair: StoredPair | None = stored.get(pair_key(keys[first], keys[second]))
+                key = pair_key(keys[first], keys[second])
+                pair: StoredPair | None = stored.get(key) or stored.get(incomplete_key(key))
                 if pair is not None and pair.verified:
                     self._refs[first, second] = pair.ref
 

@@ -5,6 +5,8 @@ leads back to where it started, the keypoint nearest to the place found is its m
 that detectors find in every photo, so that tracks run through many of them, and are as exact as these.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from scipy.spatial import KDTree
@@ -14,28 +16,57 @@ from reconflow.core.arrays import Array
 from reconflow.nets.mast3r.reciprocal import nearest_by_dot
 
 
-def look_up(first: Tensor, second: Tensor, places: Array, others: Array, *, within_px: float) -> tuple[Array, Array]:
-    """Return the matches that the keypoints of the first photo lead to, and how alike their descriptors are.
+@dataclass(frozen=True)
+class Reached:
+    """Where keypoints of one photo lead in the other: what the device has to say, in arrays of the CPU."""
+
+    rows: Array
+    """(N,) int64: the keypoints that lie in the raster."""
+    places: Array
+    """(N, 2) centres of the pixels reached in the other raster, COLMAP's origin."""
+    missed_px: Array
+    """(N,) how far the way back misses the keypoint."""
+    alike: Array
+    """(N,) float32 dot products of the descriptors at both ends."""
+
+    def joined(self, others: KDTree, *, within_px: float) -> tuple[Array, Array]:
+        """Return the matches with the other photo's keypoints, and how alike their descriptors are.
+
+        Parameters
+        ----------
+        others : KDTree
+            Of the other photo's keypoints in pixels of its raster, COLMAP's origin.
+        within_px : float
+            How far the way back may miss, and a keypoint may lie from the place found.
+
+        Returns
+        -------
+        tuple of array
+            (M, 2) int64 rows of both, and (M,) float32 dot products. A row can stand in several matches.
+
+        """
+        if len(self.rows) == 0 or others.n == 0:
+            return np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
+        gaps, nearest = others.query(self.places, distance_upper_bound=within_px)
+        kept = (self.missed_px <= within_px) & np.isfinite(gaps)
+        return np.column_stack([self.rows, nearest])[kept], self.alike[kept]
+
+
+def reach(first: Tensor, second: Tensor, places: Array) -> Reached:
+    """Look keypoints of the first photo up in the second one, and what is found there in the first one.
 
     Parameters
     ----------
     first, second : Tensor
         (H₁, W₁, D) and (H₂, W₂, D) unit descriptors.
-    places, others : array
-        (N₁, 2) and (N₂, 2) keypoints in pixels of the two rasters, COLMAP's origin; those outside are left out.
-    within_px : float
-        How far the way back may miss, and a keypoint may lie from the place found.
-
-    Returns
-    -------
-    tuple of array
-        (M, 2) int64 rows of both, and (M,) float32 dot products. A row can stand in several matches.
+    places : array
+        (N, 2) keypoints in pixels of the first raster, COLMAP's origin; those outside are left out.
 
     """
     height, width = first.shape[:2]
     rows = np.flatnonzero(((places >= 0) & (places < (width, height))).all(axis=1))
-    if len(rows) == 0 or len(others) == 0:
-        return np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
+    if len(rows) == 0:
+        return Reached(rows, np.zeros((0, 2)), np.zeros(0), np.zeros(0, np.float32))
     column, row = np.floor(places[rows]).astype(np.int64).T
     start = torch.from_numpy(row * width + column).to(first.device)
     here, there = first.flatten(0, 1), second.flatten(0, 1)
@@ -44,9 +75,7 @@ def look_up(first: Tensor, second: Tensor, places: Array, others: Array, *, with
     back = nearest_by_dot(there[reached][None], here[None])[0]
     alike = (queries * there[reached]).sum(dim=-1).cpu().numpy()
     missed = np.linalg.norm(_centres(back, width) - places[rows], axis=1)
-    gaps, nearest = KDTree(others).query(_centres(reached, second.shape[1]), distance_upper_bound=within_px)
-    kept = (missed <= within_px) & np.isfinite(gaps)
-    return np.column_stack([rows, nearest])[kept], alike[kept]
+    return Reached(rows, _centres(reached, second.shape[1]), missed, alike)
 
 
 def by_agreement(candidates: list[tuple[Array, Array]]) -> Array:

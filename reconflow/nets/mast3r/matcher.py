@@ -5,11 +5,13 @@ Both orders of a pair are decoded, since the decoders are no twins, and what eit
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from reconflow.config import MatchConfig
@@ -20,11 +22,11 @@ from reconflow.core.pairs import Pair
 from reconflow.nets.batches import BatchRunner, grouped
 from reconflow.nets.devices import autocast, torch_device
 from reconflow.nets.mast3r.checkpoint import made_with, shared_mast3r
-from reconflow.nets.mast3r.lookup import by_agreement, look_up
+from reconflow.nets.mast3r.lookup import Reached, by_agreement, reach
 from reconflow.nets.mast3r.model import DenseView, Grid, Mast3r
 from reconflow.nets.mast3r.reciprocal import reciprocal_matches
 from reconflow.nets.nearest import one_to_one
-from reconflow.nets.protocols import View
+from reconflow.nets.protocols import Finish, View
 
 
 class Decoded(NamedTuple):
@@ -79,8 +81,8 @@ class Mast3rMatcher:
 
     def match_tile(
         self, views: Sequence[View], pairs: Sequence[Pair], *, config: MatchConfig
-    ) -> Iterator[tuple[int, Matches]]:
-        """Yield each pair's place and its one-to-one matches, pairs of equal token grids together.
+    ) -> Iterator[tuple[int, Finish]]:
+        """Yield each pair's place and what finishes it, pairs of equal token grids together.
 
         Raises
         ------
@@ -94,30 +96,50 @@ class Mast3rMatcher:
             index: torch.from_numpy(np.array(encodings[index].tokens)).to(device).float()
             for index in sorted({index for pair in pairs for index in pair})
         }
+        sought = [Sought.of(view) for view in views]
         network = shared_mast3r(self.file, device)
         runner = BatchRunner(self.batch)
 
-        def matched(batch: Sequence[Pair]) -> list[Matches]:
+        def matched(batch: Sequence[Pair]) -> list[Finish]:
             grids = (encodings[batch[0][0]].grid, encodings[batch[0][1]].grid)
             with torch.inference_mode(), autocast(device, config.precision):
                 decoded = decode_both_orders(network, tokens, batch, grids=grids, step=config.seed_step)
-            return [
-                self._matches(views[i], views[j], orders, config) for (i, j), orders in zip(batch, decoded, strict=True)
-            ]
+                return [
+                    self._finish((views[i], views[j]), (sought[i], sought[j]), orders, config)
+                    for (i, j), orders in zip(batch, decoded, strict=True)
+                ]
 
         for group in grouped(pairs, key=lambda pair: (encodings[pair[0]].grid, encodings[pair[1]].grid)):
             for start in range(0, len(group), self.batch):
                 places = group[start : start + self.batch]
                 yield from zip(places, runner.map(matched, [pairs[place] for place in places]), strict=True)
 
-    def _matches(self, a: View, b: View, orders: Sequence[Decoded], config: MatchConfig) -> Matches:
-        keypoints = Matches.none()
-        if self.hybrid:
-            keypoints = _keypoint_matches(a, b, orders, within_px=config.return_px)
-        places_a, places_b = _point_matches(orders)
-        own = np.arange(len(places_a))[:, np.newaxis] + (len(a.features), len(b.features))
-        indices = np.concatenate([keypoints.indices, own]).astype(np.int32)
-        return Matches(indices, _points(a, places_a), _points(b, places_b))
+    def _finish(
+        self, pair: tuple[View, View], sought: tuple["Sought", "Sought"], orders: Sequence[Decoded], config: MatchConfig
+    ) -> Finish:
+        """Take from the device what is needed of a pair, and return what makes matches of it."""
+        places = _point_matches(orders)
+        if not self.hybrid:
+            return partial(_matches, pair, Matches.none(), places)
+        reached = [_both_ways(order, sought) for order in orders]
+        return partial(_hybrid_matches, pair, sought, reached, places, within_px=config.return_px)
+
+
+class Sought:
+    """The keypoints of a photo in its raster, made ready once for all its pairs."""
+
+    def __init__(self, places: Array):
+        self.places = places
+
+    @classmethod
+    def of(cls, view: View) -> "Sought":
+        """Return a view's keypoints."""
+        return cls(_encoding(view).frame.to_raster(view.features.keypoints))
+
+    @cached_property
+    def tree(self) -> KDTree:
+        """What finds the keypoint nearest to a place."""
+        return KDTree(self.places)
 
 
 def decode_both_orders(
@@ -147,16 +169,34 @@ def _decode(network: Mast3r, ones: Tensor, twos: Tensor, grids: tuple[Grid, Grid
     return [Decoded(of_row(first, row), of_row(second, row), seeds[row]) for row in range(len(ones))]
 
 
-def _keypoint_matches(a: View, b: View, orders: Sequence[Decoded], *, within_px: float) -> Matches:
-    """Look the keypoints of either photo up in the other, in the maps of both orders."""
-    places_a, places_b = (_encoding(view).frame.to_raster(view.features.keypoints) for view in (a, b))
+def _both_ways(order: Decoded, sought: tuple[Sought, Sought]) -> tuple[Reached, Reached]:
+    """Look the keypoints of either photo up in the other, in the maps of one order."""
+    map_a, map_b = order.first.descriptors, order.second.descriptors
+    return reach(map_a, map_b, sought[0].places), reach(map_b, map_a, sought[1].places)
+
+
+def _hybrid_matches(
+    pair: tuple[View, View],
+    sought: tuple[Sought, Sought],
+    reached: Sequence[tuple[Reached, Reached]],
+    places: tuple[Array, Array],
+    *,
+    within_px: float,
+) -> Matches:
     found: list[tuple[Array, Array]] = []
-    for order in orders:
-        map_a, map_b = order.first.descriptors, order.second.descriptors
-        found.append(look_up(map_a, map_b, places_a, places_b, within_px=within_px))
-        rows, alike = look_up(map_b, map_a, places_b, places_a, within_px=within_px)
+    for forth, back in reached:
+        found.append(forth.joined(sought[1].tree, within_px=within_px))
+        rows, alike = back.joined(sought[0].tree, within_px=within_px)
         found.append((rows[:, ::-1], alike))
-    return one_to_one(a.features, b.features, by_agreement(found))
+    keypoints = one_to_one(pair[0].features, pair[1].features, by_agreement(found))
+    return _matches(pair, keypoints, places)
+
+
+def _matches(pair: tuple[View, View], keypoints: Matches, places: tuple[Array, Array]) -> Matches:
+    """Return the matches of keypoints, and behind them those of the places that only the pair has."""
+    own = np.arange(len(places[0]))[:, np.newaxis] + (len(pair[0].features), len(pair[1].features))
+    indices = np.concatenate([keypoints.indices, own]).astype(np.int32)
+    return Matches(indices, _points(pair[0], places[0]), _points(pair[1], places[1]))
 
 
 def _point_matches(orders: Sequence[Decoded]) -> tuple[Array, Array]:

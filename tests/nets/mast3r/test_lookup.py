@@ -3,9 +3,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from reconflow.nets.mast3r.lookup import by_agreement, look_up  # noqa: E402
+from scipy.spatial import KDTree  # noqa: E402
+
+from reconflow.nets.mast3r.lookup import by_agreement, reach  # noqa: E402
 
 SHIFT = np.array([7, -4])
+
+
+def look_up(first, second, places, others, *, within_px):
+    return reach(first, second, places).joined(KDTree(others), within_px=within_px)
 
 
 @pytest.fixture(scope="module")

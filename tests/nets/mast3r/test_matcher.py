@@ -18,7 +18,7 @@ def keypoints_in(width, height, count, *, seed):
 
 
 def matched(matcher, views, pairs, **options):
-    return dict(matcher.match_tile(views, pairs, config=MatchConfig(**options)))
+    return {place: finish() for place, finish in matcher.match_tile(views, pairs, config=MatchConfig(**options))}
 
 
 def same(a, b):
