@@ -225,8 +225,8 @@ class CloudConfig(_Section, frozen=True):
 class ExecutionConfig(_Section, frozen=True):
     """How work is cut and placed. Nothing in here changes a result, so nothing in here is part of a cache key.
 
-    ``feature_cache_mb`` is what each worker keeps of the features it read: tiles share photos. ``gpu_memory_fraction``
-    bounds what one process takes of its GPU's memory: batches shrink until they fit.
+    ``feature_cache_mb`` is what each worker keeps of the features and encodings it read: tiles share photos.
+    ``gpu_memory_fraction`` bounds what one process takes of its GPU's memory: batches shrink until they fit.
     """
 
     images_per_extract_task: int = 8

@@ -1,6 +1,7 @@
 """Tasks onto the cluster, outcomes and progress back: one loop in the caller's thread."""
 
 import queue
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -96,6 +97,7 @@ class Dispatcher:
         stage: str,
         resources: dict[str, float],
         arguments: Sequence[Any] = (),
+        homes: Sequence[int] = (),
     ) -> Iterator[Done[TaskT] | Died[TaskT] | Advanced]:
         """Submit ``body(task, *arguments)`` for every task and yield what happens, as it happens.
 
@@ -103,12 +105,15 @@ class Dispatcher:
         nothing else in flight, so that only the guilty dies again; it is cut in halves, down to the single unit that
         does it. One bad photo costs itself and nothing else. Leaving the loop early, by an exception or by
         cancellation, stops the tasks on the workers too.
+
+        ``homes`` gives each task the number of a worker that should do it. Others take it when they have nothing else
+        to do, or when that worker is gone.
         """
         flight = _Flight(self._client, self._line, body, stage=stage, resources=resources, arguments=arguments)
         suspects: list[TaskT] = []
         units: dict[str, int] = {}
         try:
-            flight.submit(tasks, self._inbox)
+            flight.submit(tasks, self._inbox, homes=homes)
             while flight.waiting or suspects:
                 if not flight.waiting:
                     flight.submit([suspects.pop()], self._inbox)
@@ -168,23 +173,65 @@ class _Flight(Generic[TaskT]):
         self.waiting: dict[str, tuple[Future, TaskT]] = {}
         self.alone: set[str] = set()
         """Keys of the tasks that are, or will be, tried with nothing else in flight."""
-        self._submit = partial(client.submit, body, resources=resources or None)
+        self._client = client
+        self._body = body
+        self._resources = resources
         self._name = f"{stage}-{{}}-{{}}-{line.run}"
         self._arguments = arguments
 
-    def submit(self, tasks: Sequence[TaskT], inbox: "queue.SimpleQueue[Any]") -> None:
+    def submit(self, tasks: Sequence[TaskT], inbox: "queue.SimpleQueue[Any]", *, homes: Sequence[int] = ()) -> None:
         """Send tasks off; each of them lands in the inbox when it ends."""
-        for task in tasks:
+        at = self._homes(sorted(set(homes)))
+        for number, task in enumerate(tasks):
             # A second attempt needs a name of its own: the first one's failure may still be known to the scheduler.
             key = self._name.format(task.key, int(task.key in self.alone))
-            future = self._submit(task, *self._arguments, key=key)
+            submit = partial(self._client.submit, key=key, resources=self._resources or None)
+            home = at.get(homes[number]) if homes else None
+            if home is None:
+                future = submit(self._body, task, *self._arguments)
+            else:
+                future = submit(_at_home, home, self._body, task, *self._arguments)
             self.waiting[key] = future, task
             future.add_done_callback(inbox.put)
+
+    def _homes(self, numbers: Sequence[int]) -> dict[int, Future]:
+        """Leave something small at a worker for each number.
+
+        A task that is given it goes to where it lies, if that worker may take the task, and can be taken over by
+        others that may. Naming the worker itself (``workers``, ``allow_other_workers``) would not do: once the
+        scheduler may leave it, it forgets resources too, and a task for GPUs ends on the mapper.
+        """
+        slots = _slots(self._client, self._resources) if numbers else []
+        return {
+            number: self._client.submit(
+                int,
+                number,
+                key=f"home-{uuid.uuid4().hex}",
+                workers=[slots[number % len(slots)]],
+                allow_other_workers=True,
+            )
+            for number in (numbers if slots else ())
+        }
 
     def land(self, message: Future) -> tuple[TaskT, Done[TaskT] | Died[TaskT]] | None:
         """Return a task that ended and how; ``None`` for a future that is not of this stage."""
         future, task = self.waiting.pop(str(message.key), (None, None))
         return None if future is None or task is None else (task, _ended(future, task))
+
+
+def _at_home(home: int, body: Callable[..., Any], task: Any, *arguments: Any) -> Any:
+    """Do a task; ``home`` only drew it to its worker."""
+    return body(task, *arguments)
+
+
+def _slots(client: Client, resources: dict[str, float]) -> list[str]:
+    """Return for each task that may run at once the address of its worker."""
+    found: list[str] = []
+    for address, worker in sorted(client.scheduler_info(n_workers=-1)["workers"].items()):
+        offered = dict(worker.get("resources") or {})
+        room = [int(offered.get(kind, 0) / share) for kind, share in resources.items()]
+        found += [address] * min([int(worker["nthreads"]), *room])
+    return found
 
 
 def _ended(future: Future, task: TaskT) -> Done[TaskT] | Died[TaskT]:

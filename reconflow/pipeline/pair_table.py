@@ -20,6 +20,10 @@ class PairTable:
     """View key of each image."""
     stored: dict[str, StoredPair]
     failed: dict[str, str] = field(default_factory=dict[str, str])
+    asked: int = 0
+    """Features and encodings that tiles asked for."""
+    read: int = 0
+    """How many of them came from the store; the others were at hand."""
 
     def key(self, pair: Pair) -> str:
         """Return a pair's key in the store."""

@@ -13,7 +13,7 @@ import msgspec
 from reconflow.config import CloudConfig, ReconstructConfig
 from reconflow.core.cameras import Camera
 from reconflow.core.images import ImageRecord
-from reconflow.core.pairs import Pair, tiles
+from reconflow.core.pairs import Pair, shares, tiles
 from reconflow.core.scenes import Scene
 from reconflow.stages.cameras import CameraRig
 from reconflow.store.geometries import StoredPair, pair_key, view_key
@@ -25,6 +25,10 @@ T = TypeVar("T")
 
 _TASKS_PER_SLOT = 4
 """Enough tasks per worker thread that a slow one at the end does not leave the others idle for long."""
+_TILES_PER_SLOT = 32
+"""In large sets: of n tiles that lie in a square each photo is read once for about √n of them."""
+_SMALL_TILE = 8
+"""Photos on each side of the smallest tile that a large set is cut into."""
 
 
 class IngestTask(msgspec.Struct, frozen=True):
@@ -82,6 +86,10 @@ class MatchTask(msgspec.Struct, frozen=True):
     key: str
     images: tuple[TileImage, ...]
     pairs: tuple[TilePair, ...]
+    home: int = 0
+    """Number of the worker that should do it, because it has many of the photos at hand."""
+    then: tuple[TileImage, ...] = ()
+    """Photos that the next tile of the same worker needs beyond those of this one."""
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -193,7 +201,9 @@ def plan_matches(
     images_per_side: int,
     slots: int,
 ) -> list[MatchTask]:
-    """Return tiles of the pairs that are not stored.
+    """Return tiles of the pairs that are not stored, in the order of a walk through the pair matrix.
+
+    Each slot has a stretch of the walk as its share, so that it finds most photos at hand.
 
     Parameters
     ----------
@@ -212,15 +222,30 @@ def plan_matches(
 
     """
     todo = {pair: key for pair in pairs if (key := pair_key(keys[pair[0]], keys[pair[1]])) not in stored}
-    wanted_pairs = max(1, math.ceil(len(todo) / (_TASKS_PER_SLOT * max(1, slots))))
-    side = min(images_per_side, max(2, round(math.sqrt(wanted_pairs))))
+    walk = tiles(todo, _side(len(todo), at_most=images_per_side, slots=slots))
+    homes = shares([len(tile) for tile in walk], max(1, slots))
+    members = [sorted({index for pair in tile for index in pair}) for tile in walk]
     tasks: list[MatchTask] = []
-    for tile in tiles(todo, side):
-        members = sorted({index for pair in tile for index in pair})
-        place = {index: position for position, index in enumerate(members)}
+    for number, (tile, own, home) in enumerate(zip(walk, members, homes, strict=True)):
+        place = {index: position for position, index in enumerate(own)}
         tile_pairs = [TilePair(todo[i, j], place[i], place[j]) for i, j in tile]
-        tasks.append(match_task([images[index] for index in members], tile_pairs))
+        ahead = members[number + 1] if homes[number + 1 : number + 2] == [home] else []
+        then = tuple(images[index] for index in ahead if index not in place)
+        task = match_task([images[index] for index in own], tile_pairs)
+        tasks.append(msgspec.structs.replace(task, home=home, then=then))
     return tasks
+
+
+def _side(pairs: int, *, at_most: int, slots: int) -> int:
+    """Return how many photos a tile has on each side.
+
+    Small sets are cut so that every slot has work. In large ones a slot should have enough tiles that the photos it
+    reads serve several of them, as long as a tile does not become so small that it hardly pays.
+    """
+    side = max(2, round(math.sqrt(max(1, math.ceil(pairs / (_TASKS_PER_SLOT * max(1, slots)))))))
+    if side <= at_most:
+        return side
+    return min(at_most, max(_SMALL_TILE, round(math.sqrt(pairs / (_TILES_PER_SLOT * max(1, slots))))))
 
 
 def view_keys(records: Sequence[ImageRecord], rig: CameraRig) -> list[str]:

@@ -116,17 +116,17 @@ class Sight:
             slots=place.learned_slots if learned else place.slots,
         )
         where = place.learned if learned else place.compute
-        at_hand = read = 0
+        homes = [task.home for task in work]
         with self._work.stage("match", unit="pairs", total=len(pairs), reused=table.count_stored()) as stage:
-            for ended in self._work.do(work, tasks.match, stage, self._context, resources=where):
+            for ended in self._work.do(work, tasks.match, stage, self._context, resources=where, homes=homes):
                 if isinstance(ended, Died):
                     table.failed.update({pair.key: ended.reason for pair in ended.task.pairs})
                 else:
                     table.stored.update(ended.outcome.pairs)
                     table.failed.update(ended.outcome.failed)
-                    at_hand, read = at_hand + ended.outcome.at_hand, read + ended.outcome.read
+                    table.asked, table.read = table.asked + ended.outcome.asked, table.read + ended.outcome.read
             stage.failed = len(table.failed)
-        logger.info("match: %d of %d feature sets were at hand", at_hand, at_hand + read)
+        logger.info("match: %d of what %d times was asked for of photos came from the store", table.read, table.asked)
         if table.failed:
             reason = min(table.failed.values())
             self._work.tell(

@@ -60,10 +60,15 @@ class StageWork:
         *arguments: Any,
         resources: dict[str, float] | None = None,
         before: int = 0,
+        homes: Sequence[int] = (),
     ) -> Generator[Done[TaskT] | Died[TaskT]]:
-        """Do the tasks and yield how each ended; ``before`` units of the stage were done earlier."""
+        """Do the tasks and yield how each ended; ``before`` units of the stage were done earlier.
+
+        ``homes`` numbers for each task the worker that should do it.
+        """
         where = self.where.compute if resources is None else resources
-        for step in self.dispatcher.run(work, body, stage=stage.name, resources=where, arguments=arguments):
+        steps = self.dispatcher.run(work, body, stage=stage.name, resources=where, arguments=arguments, homes=homes)
+        for step in steps:
             if isinstance(step, Advanced):
                 stage.advance(before + step.done, step.detail)
             else:

@@ -26,7 +26,6 @@ from reconflow.errors import Cancelled, DependencyError, OutputError, ReconflowE
 from reconflow.nets.protocols import Extractor, Finish, matches_tiles
 from reconflow.nets.registry import EXTRACTORS, create_extractor
 from reconflow.pipeline.control import RunLine, TaskControl
-from reconflow.pipeline.feature_cache import FeatureCache
 from reconflow.pipeline.matching import (
     ReadyMethod,
     coarse_reasons,
@@ -36,11 +35,12 @@ from reconflow.pipeline.matching import (
     ready_methods,
     tile_matches,
 )
+from reconflow.pipeline.photo_cache import PhotoCache
 from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask
 from reconflow.stages.extract import extract_features
 from reconflow.stages.ingest import ingest_image, read_image
 from reconflow.store.encodings import EncodingStore, read_encodings
-from reconflow.store.features import FeatureStore
+from reconflow.store.features import FeatureStore, read_features
 from reconflow.store.geometries import GeometryStore, MatchedPair, StoredPair
 from reconflow.store.packs import ItemRef
 from reconflow.store.root import open_root
@@ -90,10 +90,10 @@ class MatchOutcome(msgspec.Struct, frozen=True):
     pairs: dict[str, StoredPair]
     failed: dict[str, str]
     """Which methods failed and why. A pair whose other methods did not fail stands among ``pairs`` too."""
-    at_hand: int
-    """Photos of the tile whose features the worker still had."""
+    asked: int
+    """Features and encodings of photos that the tile needed."""
     read: int
-    """Photos whose features came from the store."""
+    """How many of them came from the store, because the worker did not have them at hand."""
 
 
 def ingest(task: IngestTask, context: RunContext) -> IngestOutcome:
@@ -172,9 +172,9 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     control = TaskControl(context.line, stage="match", task=task.key)
     root = open_root(context.store)
     config = context.config
-    cache = feature_cache(config.execution.feature_cache_mb)
-    stored, at_hand = cache.read(root, {ref for image in task.images for ref in image.refs})
-    encoded = read_encodings(root, [image.encoding for image in task.images if image.encoding])
+    cache = photo_cache(config.execution.feature_cache_mb)
+    stored, read = cache.read(root, [ref for image in task.images for ref in image.refs], by=read_features)
+    encoded, read_too = cache.read(root, [one.encoding for one in task.images if one.encoding], by=read_encodings)
     photos = [unite([stored[ref] for ref in image.refs]) for image in task.images]
     encodings = [encoded.get(image.encoding) if image.encoding else None for image in task.images]
     ready = ready_methods(config.extract.extractor, config.match.matcher)
@@ -192,7 +192,7 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
             failed[task.pairs[place].key] = reason
         control.advance(done + 1)
     written = GeometryStore(root, context.geometries).write([matched[place] for place in sorted(matched)])
-    return MatchOutcome(written, failed, at_hand, len(stored) - at_hand)
+    return MatchOutcome(written, failed, len(stored) + len(encoded), read + read_too)
 
 
 @dataclass(frozen=True)
@@ -303,9 +303,9 @@ def _names(tile: _Tile, place: int) -> str:
 
 
 @functools.cache
-def feature_cache(megabytes: int) -> FeatureCache:
-    """Return this process's features at hand."""
-    return FeatureCache(megabytes << 20)
+def photo_cache(megabytes: int) -> PhotoCache:
+    """Return what this process has at hand of photos."""
+    return PhotoCache(megabytes << 20)
 
 
 @functools.cache

@@ -5,6 +5,7 @@ import time
 
 import msgspec
 import pytest
+from distributed import get_worker
 
 from reconflow.errors import Cancelled
 from reconflow.pipeline.control import RunLine, TaskControl
@@ -41,10 +42,20 @@ def slow(task, line):
         time.sleep(0.05)
 
 
-def collect(client, tasks, body, *arguments, line=None, is_cancelled=lambda: False, stage="double"):
+def where(task):
+    time.sleep(0.3)
+    return get_worker().address
+
+
+def collect(client, tasks, body, *arguments, line=None, is_cancelled=lambda: False, stage="double", homes=()):
     line = line or RunLine(os.urandom(4).hex())
     with Dispatcher(client, line, is_cancelled=is_cancelled) as dispatcher:
-        return list(dispatcher.run(tasks, body, stage=stage, resources={"CPU": 1}, arguments=arguments))
+        return list(dispatcher.run(tasks, body, stage=stage, resources={"CPU": 1}, arguments=arguments, homes=homes))
+
+
+def workers_of(client, kind):
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return {address for address, worker in workers.items() if kind in worker["resources"]}
 
 
 def test_every_task_comes_back_once_with_its_outcome(client):
@@ -68,6 +79,35 @@ def test_one_item_that_kills_its_worker_costs_itself_and_nothing_else(client):
     (dead,) = [s for s in steps if isinstance(s, Died)]
     assert dead.task.numbers == (13,)
     assert "killed" in dead.reason
+
+
+@pytest.mark.slow
+def test_tasks_run_where_their_home_is(client):
+    tasks = [Numbers(f"h{i}", (i,)) for i in range(20)]
+    homes = [i // 10 for i in range(20)]
+    ran = {s.task.key: s.outcome for s in collect(client, tasks, where, homes=homes) if isinstance(s, Done)}
+    first, second = ([ran[task.key] for task in tasks[part]] for part in (slice(10), slice(10, 20)))
+    assert first.count(first[0]) >= 9
+    assert second.count(second[0]) >= 9
+    assert first[0] != second[0]
+
+
+@pytest.mark.slow
+def test_idle_workers_take_over_what_they_may_and_nothing_else(client):
+    tasks = [Numbers(f"o{i}", (i,)) for i in range(16)]
+    ran = [s.outcome for s in collect(client, tasks, where, homes=[0] * 16) if isinstance(s, Done)]
+    assert len(ran) == 16
+    assert set(ran) == workers_of(client, "CPU")  # the mapper is idle all the time
+    assert min(ran.count(address) for address in set(ran)) >= 2
+
+
+@pytest.mark.slow
+def test_tasks_whose_home_is_gone_are_done_by_others(client):
+    tasks = [Numbers("k", (13,)), *(Numbers(f"g{i}", (i,)) for i in range(6))]
+    steps = collect(client, tasks, double, homes=[0] * 7)
+    ended = {s.task.key: s for s in steps if isinstance(s, Done | Died)}
+    assert set(ended) == {task.key for task in tasks}
+    assert isinstance(ended["k"], Died)
 
 
 def test_cancelling_stops_tasks_that_are_running(client):

@@ -1,3 +1,5 @@
+import itertools
+import random
 import time
 import tracemalloc
 from pathlib import PurePath
@@ -80,6 +82,61 @@ def test_tiles_cover_every_pair_once_and_name_the_right_photos(count, side, slot
 def test_a_tile_touches_at_most_two_blocks_of_photos(count, side):
     for tile in tiles(all_pairs(count), side):
         assert len({index for pair in tile for index in pair}) <= 2 * side
+
+
+def tile_tasks(count, pairs, slots):
+    images, keys, _ = tile_images(photos(count))
+    return plan_matches(pairs, images=images, keys=keys, stored={}, images_per_side=12, slots=slots)
+
+
+def share_at_hand(tasks, *, room):
+    """What share of the photos that tiles ask for their worker still has, if it keeps those it used last."""
+    kept, asked, read = {}, 0, 0
+    for task in tasks:
+        own = kept.setdefault(task.home, {})
+        names = [image.name for image in task.images]
+        asked, read = asked + len(names), read + sum(name not in own for name in names)
+        for name in names:
+            own[name] = own.pop(name, None)
+        while len(own) > room:
+            del own[next(iter(own))]
+    return 1 - read / asked
+
+
+@pytest.mark.parametrize("slots", range(1, 9))
+@pytest.mark.parametrize("count", [200, 233, 300])
+def test_four_of_five_photos_of_a_tile_are_at_hand(count, slots):
+    """With room for 150 photos: 256 MB of encodings, and less than of features."""
+    assert share_at_hand(tile_tasks(count, all_pairs(count), slots), room=150) >= 0.8
+
+
+@pytest.mark.parametrize("slots", [1, 4, 8])
+@pytest.mark.parametrize("near", [True, False], ids=["neighbours", "anywhere"])
+def test_shortlisted_pairs_find_photos_at_hand_too(slots, near):
+    rng = random.Random(0)
+    pairs = set()
+    for i in range(500):
+        others = (i + round(rng.gauss(0, 20)) for _ in range(40)) if near else rng.sample(range(500), 25)
+        pairs |= {(min(i, j), max(i, j)) for j in others if 0 <= j < 500 and j != i}
+    assert share_at_hand(tile_tasks(500, pairs, slots), room=150) >= 0.8
+
+
+@given(st.integers(2, 60), st.integers(1, 8))
+def test_every_slot_has_a_stretch_of_about_equal_work(count, slots):
+    tasks = tile_tasks(count, all_pairs(count), slots)
+    homes = [task.home for task in tasks]
+    assert homes == sorted(homes)
+    assert set(homes) <= set(range(slots))
+    largest = max(len(task) for task in tasks)
+    work = [sum(len(task) for task in tasks if task.home == home) for home in range(slots)]
+    assert max(work) <= sum(work) / slots + largest
+
+
+def test_a_tile_knows_what_the_next_one_of_its_worker_needs():
+    tasks = tile_tasks(60, all_pairs(60), 2)
+    for task, following in itertools.pairwise(tasks):
+        fresh = {image.name for image in following.images} - {image.name for image in task.images}
+        assert {image.name for image in task.then} == (fresh if task.home == following.home else set())
 
 
 @given(st.integers(1, 100), st.integers(1, 8))
