@@ -122,6 +122,8 @@ class EventsReply(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a job's log."""
 
     events: list[JobEvent]
+    next_after: int | None
+    """For the rest, as ``?after=``; null where this was all."""
 
 
 class ClustersReply(msgspec.Struct, frozen=True, kw_only=True):

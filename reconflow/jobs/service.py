@@ -4,7 +4,6 @@ Nothing here computes: a runner does (`reconflow.jobs.runner`), in a process of 
 through the ledger. Every method may be called from any thread.
 """
 
-import itertools
 import logging
 import shutil
 import threading
@@ -38,7 +37,8 @@ from reconflow.jobs.records import Job, JobEvent, JobPage, User, is_uuid
 from reconflow.jobs.removal import remove_job
 from reconflow.jobs.results import ClusterEntry, JobResult
 from reconflow.jobs.settings import ServiceSettings
-from reconflow.jobs.states import ACTIVE, FINISHED, may_cancel, may_retry
+from reconflow.jobs.stage_times import stage_seconds
+from reconflow.jobs.states import FINISHED, may_cancel, may_retry
 from reconflow.jobs.uploads import Upload, Uploads
 from reconflow.nets.methods import why_unusable
 from reconflow.nets.registry import combinations
@@ -47,6 +47,7 @@ from reconflow.store.publish import publishing
 
 logger = logging.getLogger(__name__)
 
+EVENTS_AT_ONCE = 500
 _ALIVE_S = 15
 """A runner tells of itself every few seconds; after so many without a word it counts as gone."""
 _UPLOAD_GROWS = 3
@@ -233,8 +234,8 @@ class JobService:
         self.job(user, job_id)
         remove_job(job_id, ledger=self.ledger, files=self.files)
 
-    def events(self, user: User, job_id: str, *, after_id: int = 0, limit: int = 500) -> list[JobEvent]:
-        """Return the job's log after an event."""
+    def events(self, user: User, job_id: str, *, after_id: int = 0, limit: int = EVENTS_AT_ONCE) -> list[JobEvent]:
+        """Return the job's log after an event, so much of it at once."""
         self.job(user, job_id)
         return self.ledger.events(job_id, after_id=after_id, limit=limit)
 
@@ -335,13 +336,8 @@ class JobService:
         return self.ledger.finished_after(at)
 
     def stage_seconds(self, job: Job) -> dict[str, float]:
-        """Return how long an ended job was in each of its stages, by its log."""
-        seconds: dict[str, float] = {}
-        changes = [event for event in self.ledger.events(job.job_id) if event.kind == "stage"]
-        for event, following in itertools.pairwise(changes):
-            if event.stage in ACTIVE:
-                seconds[event.stage] = seconds.get(event.stage, 0.0) + following.at - event.at
-        return seconds
+        """Return how long an ended job was in each of its stages."""
+        return stage_seconds(self.ledger, job.job_id)
 
     def _presets_missing(self) -> dict[str, str]:
         """Return what keeps presets from running here, by name; those that can run are left out."""

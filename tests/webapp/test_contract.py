@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import re
 import threading
 import time
@@ -11,6 +12,9 @@ import zipfile
 import httpx
 import jwt
 import pytest
+from sqlalchemy import insert
+
+from reconflow.jobs.tables import events
 
 PASSWORD = "correct horse"
 SECRET = "a secret of thirty-two bytes or more"
@@ -241,6 +245,26 @@ def test_a_stream_tells_what_happens_and_ends_with_the_job(web, small_zip):
     assert [line for line in lines if line.startswith("event:")] == ["event: stage"]
     assert any('"stage":"cancelled"' in line for line in lines)
     assert not any('"stage":"queued"' in line for line in lines)
+
+
+def test_a_long_log_is_read_in_parts_and_counted_whole(web, small_zip):
+    job_id = upload(web.anna, small_zip).json()["job_id"]
+    ledger, at = web.service.ledger, itertools.count(1000)
+    for ending in ("failed", "success"):
+        stages = ["queued", "extracting", *["matching"] * 300, "triangulating", *["decimating"] * 2, ending]
+        with ledger.engine.begin() as connection:
+            for before, stage in itertools.pairwise(["", *stages]):
+                kind = "progress" if stage == before else "stage"
+                row = {"job_id": job_id, "at": next(at), "kind": kind, "stage": stage, "progress": 1, "message": ""}
+                connection.execute(insert(events).values(row))
+    parts, after = [], 0
+    while after is not None:
+        parts.append(web.anna.get(f"/jobs/{job_id}/events", params={"after": after}).json())
+        after = parts[-1]["next_after"]
+    ids = [event["id"] for part in parts for event in part["events"]]
+    assert ([len(part["events"]) for part in parts], ids) == ([500, 113], sorted(set(ids)))
+    seconds = web.service.stage_seconds(ledger.job(job_id))
+    assert seconds == {"extracting": 1, "matching": 300, "triangulating": 1, "decimating": 2}
 
 
 def test_drift_is_checked_without_making_a_job(web, small_zip):

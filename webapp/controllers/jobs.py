@@ -13,7 +13,7 @@ from litestar.response import ServerSentEvent
 from reconflow.errors import InputError
 from reconflow.jobs.job_insights import JobInsights
 from reconflow.jobs.results import ViewGraph
-from reconflow.jobs.service import JobService
+from reconflow.jobs.service import EVENTS_AT_ONCE, JobService
 from reconflow.jobs.states import Stage
 from webapp.description import Described, count, text
 from webapp.errors import problems
@@ -145,7 +145,7 @@ def remove(job_id: FromPath[str], request: Asked, service: Service) -> None:
 async def events(
     job_id: FromPath[str], request: Asked, service: Service, after: FromQuery[int | None] = None
 ) -> Response[Any]:
-    """Return the job's log after an event; with ``Accept: text/event-stream``, go on as it grows.
+    """Return the job's log after an event; with ``Accept: text/event-stream``, all of it, and go on as it grows.
 
     ``Last-Event-ID`` says which event was heard last.
     """
@@ -153,7 +153,8 @@ async def events(
     user = request.auth.user
     found = await to_thread.run_sync(lambda: service.events(user, job_id, after_id=last))
     if _STREAM not in request.headers.get("accept", ""):
-        return Response(EventsReply(events=found))
+        more = len(found) == EVENTS_AT_ONCE
+        return Response(EventsReply(events=found, next_after=found[-1].id if more else None))
     return ServerSentEvent(job_stream(service, user, job_id, after_id=last))
 
 
