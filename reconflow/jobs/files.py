@@ -24,7 +24,7 @@ from pathlib import Path
 
 from reconflow.errors import DiskFullError
 from reconflow.jobs.uploads import Uploads
-from reconflow.store.publish import sweep_partials
+from reconflow.store.publish import sweep_old_partials, sweep_partials
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ _DELETED = ".deleted-"
 _UNSETTLED = ".unsettled"
 _UNSETTLED_S = 3600.0
 """Older marks are of processes that died: between mark and ledger lies little work."""
+_ABANDONED_S = 86_400.0
+"""Nobody who still writes an upload, or looks at one, is silent for so long."""
 
 
 class DataFolder:
@@ -132,7 +134,7 @@ class DataFolder:
     def sweep(self, *, is_job: Callable[[str], bool]) -> None:
         """Drop expired uploads, and finish what processes that died had begun: deletions, files of this host's.
 
-        ``is_job`` tells whether the ledger has a job.
+        Uploads on their way to a host that is gone go after a day. ``is_job`` tells whether the ledger has a job.
         """
         for mark in self.jobs.glob(f"[!.]*/{_UNSETTLED}"):
             if time.time() - mark.stat().st_mtime < _UNSETTLED_S:
@@ -143,6 +145,8 @@ class DataFolder:
                 self.delete(mark.parent.name)
         for doomed in self.jobs.glob(f"{_DELETED}*"):
             shutil.rmtree(doomed, ignore_errors=True)
-        swept = sweep_partials(self.incoming) + sweep_partials(self.jobs) + Uploads(self.uploads).sweep()
+        swept = sum(sweep_partials(folder) for folder in (self.incoming, self.jobs, self.store))
+        swept += sum(sweep_old_partials(folder, age_s=_ABANDONED_S) for folder in (self.incoming, self.jobs))
+        swept += Uploads(self.uploads).sweep()
         if swept:
             logger.info("removed %d uploads and files that were left unfinished", swept)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import time
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -48,6 +49,17 @@ def sweep_partials(folder: Path) -> int:
         if pid.isdigit() and not _is_by(int(pid), partial):
             _remove(partial)
             swept += 1
+    return swept
+
+
+def sweep_old_partials(folder: Path, *, age_s: float) -> int:
+    """Remove what no host has written to for ``age_s`` directly in ``folder``; return how many names that were."""
+    swept = 0
+    for partial in sorted(folder.glob(f"{_PREFIX}-*")):
+        with suppress(FileNotFoundError):
+            if partial.stat().st_mtime < time.time() - age_s:
+                _remove(partial)
+                swept += 1
     return swept
 
 

@@ -80,10 +80,14 @@ def test_every_setting_in_the_files_is_one_and_has_a_value_that_is_taken(steps, 
     del in_image["PYTHONUNBUFFERED"]
     given = compose["services"]["reconflow"]["environment"]
     assert {*in_image, *given} <= settings_by_name
-    plain = {name: re.sub(r"\$\{\w+:[?-][^}]*\}", "longenough", value) for name, value in given.items()}
+    plain = {name: re.sub(r"\$\{\w+:[?-][^}]*\}", "long-enough-for-all", value) for name, value in given.items()}
     found = load_settings(in_image | plain)
-    assert found.database_url == "postgresql+psycopg://reconflow:longenough@postgres:5432/reconflow"
+    assert found.database_url == "postgresql+psycopg://reconflow:long-enough-for-all@postgres:5432/reconflow"
     assert compose["services"]["reconflow"]["volumes"] == [f"data:{found.data_dir}"]
+
+
+def test_the_next_container_has_the_name_of_the_last_and_so_clears_up_after_it(compose):
+    assert compose["services"]["reconflow"]["hostname"] == "reconflow"
 
 
 def test_compose_names_files_services_and_volumes_that_exist(compose):

@@ -1,6 +1,8 @@
 import os
+import signal
 import subprocess
 import sys
+import time
 import uuid
 
 import pytest
@@ -49,6 +51,33 @@ def test_uploads_of_dead_processes_are_swept_and_those_of_living_ones_stay(files
     assert len(list(files.incoming.iterdir())) == 2
     files.sweep(is_job=lambda job_id: True)
     assert list(files.incoming.iterdir()) == [mine]
+
+
+def test_what_a_killed_worker_was_storing_is_swept_and_what_it_had_stored_stays(files):
+    script = (
+        "import os, signal, sys; from pathlib import Path; from reconflow.store.publish import publishing\n"
+        "for name in ('whole', 'half'):\n"
+        "    with publishing(Path(sys.argv[1]) / 'features' / name) as partial:\n"
+        "        partial.write_bytes(b'pack')\n"
+        "        if name == 'half': os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(files.store)])
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((files.store / "features").iterdir())) == 2
+    files.sweep(is_job=lambda job_id: True)
+    assert [path.name for path in (files.store / "features").iterdir()] == ["whole"]
+
+
+def test_uploads_of_a_host_that_is_gone_are_swept_after_a_day(files):
+    fresh, old, folder = (files.incoming / f".partial-elsewhere-1-{name}" for name in ("fresh", "old", "folder"))
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"photo")
+    for path in (fresh, old):
+        path.write_bytes(b"half")
+    for path in (old, folder):
+        os.utime(path, (time.time() - 90_000, time.time() - 90_000))
+    files.sweep(is_job=lambda job_id: True)
+    assert list(files.incoming.iterdir()) == [fresh]
 
 
 def test_space_is_asked_for_before_it_is_used(files):
