@@ -169,8 +169,8 @@ class Client:
         """Return a job."""
         return self._ask("GET", f"/jobs/{job_id}")
 
-    def jobs(self, **filters: str | int) -> list[dict[str, Any]]:
-        """Return jobs, newest first; ``stage`` and ``dataset`` narrow them."""
+    def jobs(self, **filters: str | int | list[str]) -> list[dict[str, Any]]:
+        """Return jobs, newest first; ``stage`` (one or several), ``dataset`` and ``q`` (words) narrow them."""
         found: list[dict[str, Any]] = []
         cursor: str | None = ""
         while cursor is not None:

@@ -108,6 +108,8 @@ class JobReply(msgspec.Struct, frozen=True, kw_only=True):
     scene_name: str
     attempt: int
     options: dict[str, Any]
+    owner: str | None
+    """The name of whose job it is, for administrators; null for everybody else, and where the account is gone."""
 
 
 class JobsReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +172,7 @@ class NewKeyReply(msgspec.Struct, frozen=True, kw_only=True):
 DriftReply = DriftReport
 
 
-def job_reply(job: Job) -> JobReply:
+def job_reply(job: Job, *, owner: str | None = None) -> JobReply:
     """Return a job as the contract has it."""
     return JobReply(
         job_id=job.job_id,
@@ -195,4 +197,5 @@ def job_reply(job: Job) -> JobReply:
         scene_name=job.scene_name,
         attempt=job.attempt,
         options=job.options,
+        owner=owner,
     )

@@ -7,6 +7,7 @@ import hashlib
 import secrets
 import time
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -81,6 +82,12 @@ class AccountBook:
         with reading(self._engine) as connection:
             rows = connection.execute(select(*_USER_COLUMNS).order_by(users.c.name)).mappings().all()
         return [struct_of(row, User) for row in rows]
+
+    def names(self, user_ids: Collection[str]) -> dict[str, str]:
+        """Return the names of accounts by id; those that are gone are left out."""
+        query = select(users.c.user_id, users.c.name).where(users.c.user_id.in_(set(user_ids)))
+        with reading(self._engine) as connection:
+            return {row.user_id: row.name for row in connection.execute(query)}
 
     def check_password(self, name: str, password: str, *, address: str) -> User:
         """Return the account of a name and password; an unknown name costs the same time as a wrong password.

@@ -109,6 +109,8 @@ def struct_of(row: RowMapping, kind: type[_T]) -> _T:
 
 
 def _configure_sqlite(connection: Any, _: object) -> None:
+    # SQLite's own lower() knows ASCII only.
+    connection.create_function("lower", 1, _lower, deterministic=True)
     connection.isolation_level = None  # SQLAlchemy's begin event below starts transactions, not the driver
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
@@ -117,6 +119,10 @@ def _configure_sqlite(connection: Any, _: object) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -3,20 +3,18 @@
 Times are those of the callers' clocks; runners on several machines need clocks that agree to a second or two.
 """
 
-import base64
-import binascii
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, Select, and_, case, delete, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Engine, Select, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from reconflow.errors import InputError, JobStateError
+from reconflow.errors import JobStateError
 from reconflow.jobs.database import open_database, reading, struct_of, writing
+from reconflow.jobs.listing import JobFilter, cursor_after, newest_first
 from reconflow.jobs.records import Job, JobEvent, JobPage, RunnerState
 from reconflow.jobs.states import ACTIVE, FINISHED, MAX_ATTEMPTS, PROGRESS, Stage, hint
 from reconflow.jobs.tables import events, jobs, runners, turns
@@ -87,16 +85,8 @@ class Ledger:
             found = connection.execute(_one(job_id)).one_or_none()
         return None if found is None else _job(found)
 
-    def jobs(
-        self,
-        *,
-        owner_id: str | None = None,
-        stage: str | None = None,
-        dataset: str | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> JobPage:
-        """Return jobs newest first; ``cursor`` is that of the page before.
+    def jobs(self, *, cursor: str | None = None, limit: int = 50, **wanted: Any) -> JobPage:
+        """Return jobs newest first; ``cursor`` is that of the page before, ``wanted`` the fields of :class:`JobFilter`.
 
         Raises
         ------
@@ -105,18 +95,11 @@ class Ledger:
 
         """
         limit = max(1, min(limit, _MOST))
-        wanted = [
-            true() if value is None else column == value
-            for column, value in ((jobs.c.owner_id, owner_id), (jobs.c.stage, stage), (jobs.c.dataset_name, dataset))
-        ]
-        if cursor is not None:
-            at, job_id = _read_cursor(cursor)
-            wanted.append(or_(jobs.c.created_at < at, and_(jobs.c.created_at == at, jobs.c.job_id < job_id)))
-        query = select(*_COLUMNS).where(*wanted).order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc())
+        query = newest_first(select(*_COLUMNS), JobFilter(**wanted), cursor=cursor)
         with reading(self.engine) as connection:
             rows = connection.execute(query.limit(limit + 1)).all()
         found = tuple(_job(row) for row in rows[:limit])
-        return JobPage(jobs=found, next_cursor=_cursor(found[-1]) if len(rows) > limit else None)
+        return JobPage(jobs=found, next_cursor=cursor_after(found[-1]) if len(rows) > limit else None)
 
     def request_cancel(self, job_id: str) -> Job | None:
         """Ask for a job to end; a queued one ends here and now."""
@@ -374,15 +357,3 @@ def _change_own(connection: Connection, job_id: str, owner: str, /, **values: An
 def _log(connection: Connection, job_id: str, kind: str, stage: str, progress: float, message: str) -> None:
     row = {"job_id": job_id, "at": time.time(), "kind": kind, "stage": stage, "progress": progress, "message": message}
     connection.execute(insert(events).values(row))
-
-
-def _cursor(job: Job) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([job.created_at, job.job_id])).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[float, str]:
-    try:
-        at, job_id = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[float, str])
-        return at, str(uuid.UUID(job_id))
-    except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
-        raise InputError("cursor: not one of ours; leave it out to begin with the newest job") from error

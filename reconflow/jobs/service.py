@@ -30,9 +30,10 @@ from reconflow.errors import (
 )
 from reconflow.jobs import intake, retrain
 from reconflow.jobs.files import DataFolder
-from reconflow.jobs.forms import UploadForm, check_form, check_name, parsed_options
+from reconflow.jobs.forms import UploadForm, check_form, parsed_options
 from reconflow.jobs.job_insights import JobInsights, job_insights
 from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.listing import JobFilter, check_filter
 from reconflow.jobs.records import Job, JobEvent, JobPage, User, is_uuid
 from reconflow.jobs.removal import remove_job
 from reconflow.jobs.results import ClusterEntry, JobResult
@@ -199,20 +200,14 @@ class JobService:
             raise JobNotFoundError(f"there is no job {job_id}")
         return job
 
-    def jobs(
-        self,
-        user: User,
-        *,
-        stage: str | None = None,
-        dataset: str | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> JobPage:
-        """Return jobs newest first: a user's own, or everybody's to an administrator."""
-        if dataset is not None:
-            check_name("dataset", dataset)
+    def jobs(self, user: User, *, cursor: str | None = None, limit: int = 50, **wanted: Any) -> JobPage:
+        """Return jobs newest first: a user's own, or everybody's to an administrator.
+
+        ``wanted`` are the fields of :class:`JobFilter`, but for the owner.
+        """
         owner = None if user.role == "admin" else user.user_id
-        return self.ledger.jobs(owner_id=owner, stage=stage, dataset=dataset, cursor=cursor, limit=limit)
+        check_filter(JobFilter(owner_id=owner, **wanted))
+        return self.ledger.jobs(owner_id=owner, cursor=cursor, limit=limit, **wanted)
 
     def cancel(self, user: User, job_id: str) -> Job:
         """Ask for a job to end; a queued one ends at once, a running one within seconds."""

@@ -223,6 +223,32 @@ def test_jobs_are_listed_newest_first_in_pages_of_ones_own(web, small_zip):
     assert web.anna.get("/jobs", params={"stage": "x"}).status_code == 400
 
 
+def test_jobs_are_found_by_words_and_by_several_stages(web, small_zip):
+    names = {"dataset_name": "Würzburg", "scene_name": "north tower"}
+    waiting, ended = (upload(web.ben, small_zip, **names).json()["job_id"] for _ in range(2))
+    web.ben.post(f"/jobs/{ended}/cancel")
+
+    def ids(client, **query):
+        return {job["job_id"] for job in client.get("/jobs", params=query).json()["jobs"]}
+
+    assert ids(web.ben, q="TOWER würz") == {waiting, ended}
+    assert ids(web.ben, q="würz", stage="cancelled") == {ended}
+    assert ids(web.ben, q="würz", stage=["queued", "cancelled"]) == {waiting, ended}
+    assert ids(web.anna, q="würz") == set()
+    assert ids(web.admin, q="ben tower") == {waiting, ended}
+    assert web.ben.get("/jobs", params={"q": "x" * 101}).status_code == 400
+    assert web.ben.get("/jobs?q=%00").status_code == 400
+
+
+def test_administrators_are_told_whose_a_job_is(web, small_zip):
+    job_id = upload(web.anna, small_zip, dataset_name="owned").json()["job_id"]
+    assert web.anna.get(f"/jobs/{job_id}").json()["owner"] is None
+    for path in (f"/jobs/{job_id}", f"/status/{job_id}"):
+        assert web.admin.get(path).json()["owner"] == "anna"
+    assert [job["owner"] for job in web.admin.get("/jobs", params={"dataset": "owned"}).json()["jobs"]] == ["anna"]
+    assert web.admin.post(f"/jobs/{job_id}/cancel").json()["owner"] == "anna"
+
+
 def test_a_waiting_job_is_cancelled_retried_and_deleted(web, small_zip):
     job_id = upload(web.anna, small_zip).json()["job_id"]
     assert web.anna.post(f"/jobs/{job_id}/retry").status_code == 409

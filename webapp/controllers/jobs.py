@@ -1,5 +1,6 @@
 """Jobs: upload, follow, steer, ask."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,7 +12,9 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import ServerSentEvent
 
 from reconflow.errors import InputError
+from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.job_insights import JobInsights
+from reconflow.jobs.records import Job
 from reconflow.jobs.results import ViewGraph
 from reconflow.jobs.service import EVENTS_AT_ONCE, JobService
 from reconflow.jobs.states import Stage
@@ -35,6 +38,7 @@ from webapp.tokens import Access
 
 Asked = Request[Any, Access, Any]
 Service = NamedDependency[JobService]
+Accounts = NamedDependency[AccountBook]
 _STREAM = "text/event-stream"
 
 
@@ -91,43 +95,55 @@ async def upload(request: Asked, service: Service, metrics: NamedDependency[Metr
 
 
 @get("/jobs/{job_id:str}", tags=["jobs"], responses=problems(404), sync_to_thread=True)
-def job(job_id: FromPath[str], request: Asked, service: Service) -> JobReply:
+def job(job_id: FromPath[str], request: Asked, service: Service, accounts: Accounts) -> JobReply:
     """Return a job."""
-    return job_reply(service.job(request.auth.user, job_id))
+    return _told(service.job(request.auth.user, job_id), request, accounts)
 
 
 @get("/status/{job_id:str}", tags=["jobs"], responses=problems(404), sync_to_thread=True)
-def status(job_id: FromPath[str], request: Asked, service: Service) -> JobReply:
+def status(job_id: FromPath[str], request: Asked, service: Service, accounts: Accounts) -> JobReply:
     """Return a job, under its older address."""
-    return job_reply(service.job(request.auth.user, job_id))
+    return _told(service.job(request.auth.user, job_id), request, accounts)
 
 
 @get("/jobs", tags=["jobs"], responses=problems(), sync_to_thread=True)
 def jobs(
     request: Asked,
     service: Service,
-    stage: FromQuery[Stage | None] = None,
+    accounts: Accounts,
+    stage: FromQuery[list[Stage] | None] = None,
     dataset: Annotated[str | None, QueryParameter(min_length=1, max_length=100)] = None,
+    q: Annotated[str, QueryParameter(max_length=100)] = "",
     cursor: FromQuery[str | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=500)] = 50,
 ) -> JobsReply:
-    """Return your jobs, newest first; administrators see everybody's."""
-    page = service.jobs(request.auth.user, stage=stage, dataset=dataset, cursor=cursor, limit=limit)
-    return JobsReply(jobs=[job_reply(found) for found in page.jobs], next_cursor=page.next_cursor)
+    """Return your jobs, newest first; administrators see everybody's.
+
+    ``stage`` may stand several times. ``q`` holds words, whole or in part, that stand in the dataset, the scene or the
+    id, and for administrators in the owner's name.
+    """
+    wanted = {"stages": tuple(stage or ()), "dataset": dataset, "search": q}
+    page = service.jobs(request.auth.user, cursor=cursor, limit=limit, **wanted)
+    return JobsReply(jobs=_owned(page.jobs, request, accounts), next_cursor=page.next_cursor)
 
 
 @post("/jobs/{job_id:str}/cancel", status_code=200, tags=["jobs"], responses=problems(404, 409), sync_to_thread=True)
-def cancel(job_id: FromPath[str], request: Asked, service: Service) -> JobReply:
+def cancel(job_id: FromPath[str], request: Asked, service: Service, accounts: Accounts) -> JobReply:
     """End a job: a waiting one at once, a running one within seconds."""
-    return job_reply(service.cancel(request.auth.user, job_id))
+    return _told(service.cancel(request.auth.user, job_id), request, accounts)
 
 
 @post("/jobs/{job_id:str}/retry", status_code=200, tags=["jobs"], responses=problems(404, 409), sync_to_thread=True)
 def retry(
-    job_id: FromPath[str], request: Asked, service: Service, data: JSONBody[RetryOptions | None] = None
+    job_id: FromPath[str],
+    request: Asked,
+    service: Service,
+    accounts: Accounts,
+    data: JSONBody[RetryOptions | None] = None,
 ) -> JobReply:
     """Queue a failed or cancelled job again, with other options where they are given."""
-    return job_reply(service.retry(request.auth.user, job_id, options=None if data is None else data.options))
+    again = service.retry(request.auth.user, job_id, options=None if data is None else data.options)
+    return _told(again, request, accounts)
 
 
 @delete("/jobs/{job_id:str}", status_code=204, tags=["jobs"], responses=problems(404, 409), sync_to_thread=True)
@@ -230,6 +246,17 @@ def cameras(job_id: FromPath[str], request: Asked, service: Service) -> dict[str
 def options(service: Service) -> dict[str, Any]:
     """Return the JSON Schema of the options of a job, the presets, and what jobs start from."""
     return service.options_schema()
+
+
+def _told(job: Job, request: Asked, accounts: AccountBook) -> JobReply:
+    return _owned([job], request, accounts)[0]
+
+
+def _owned(jobs: Sequence[Job], request: Asked, accounts: AccountBook) -> list[JobReply]:
+    """Return jobs as they are told to who asks: administrators hear whose they are."""
+    is_admin = request.auth.user.role == "admin"
+    names = accounts.names({job.owner_id for job in jobs}) if is_admin else {}
+    return [job_reply(job, owner=names.get(job.owner_id)) for job in jobs]
 
 
 def _last_event(request: Asked, after: int | None) -> int:

@@ -41,9 +41,11 @@ export class Api {
     return this.json(`/jobs/${id}`);
   }
 
-  jobs(query: { stage?: Stage | undefined; cursor?: string | undefined; limit?: number } = {}): Promise<JobPage> {
-    const given = Object.entries(query).filter(([, value]) => value !== undefined);
-    return this.json(`/jobs?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`);
+  jobs(query: { q: string; stage: Stage[]; limit: number; cursor: string | null }): Promise<JobPage> {
+    const given = query.stage.map((stage) => ["stage", stage]);
+    given.push(["q", query.q], ["limit", String(query.limit)]);
+    if (query.cursor !== null) given.push(["cursor", query.cursor]);
+    return this.json(`/jobs?${new URLSearchParams(given)}`);
   }
 
   cancel(id: string): Promise<Job> {

@@ -43,6 +43,8 @@ export interface Job {
   scene_name: string;
   attempt: number;
   options: Record<string, unknown>;
+  /** Whose job it is; administrators are told. */
+  owner: string | null;
 }
 
 export interface JobPage {

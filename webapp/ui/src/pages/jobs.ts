@@ -1,70 +1,82 @@
 import type { Api } from "../api";
 import { element, fill } from "../element";
 import { icon } from "../icons";
+import { Finding } from "../jobs/finding";
 import { progressBar, stateChip } from "../jobs/state";
 import { address, go, type Page } from "../router";
+import { account } from "../session";
 import { acceptDrops } from "../upload/dropping";
 import type { Photos } from "../upload/photos";
 import { transferCard } from "../upload/transfer-card";
 import type { Transfers } from "../upload/transfers";
-import type { Job } from "../wire";
+import type { Job, Stage } from "../wire";
 import { ago, duration, isActive, number, percent, plural, sentence, step, title } from "../words";
 
 const BUSY_MS = 2500;
 const IDLE_MS = 15_000;
-const PAGE = 100;
+const TYPING_MS = 250;
 
 type Filter = "all" | "active" | "success" | "failed" | "cancelled";
+const STAGES_OF: Record<Filter, Stage[]> = {
+  all: [],
+  active: ["queued", "extracting", "matching", "triangulating", "decimating"],
+  success: ["success"],
+  failed: ["failed"],
+  cancelled: ["cancelled"],
+};
 
 /** All jobs, newest first, kept up to date; photos dropped anywhere begin a new one. */
 export function jobsPage(api: Api, transfers: Transfers): Page {
   return (main) => {
     const list = element("div", { class: "stack", "aria-live": "off" });
     const more = element("button", { type: "button", class: "button", hidden: true }, "Show older jobs");
-    const search = element("input", { id: "search", type: "search", class: "input", placeholder: "Search by name" });
+    const search = element("input", {
+      id: "search",
+      type: "search",
+      class: "input",
+      placeholder: "Search by name",
+      maxlength: 100,
+    });
     const filter = stateFilter();
     const count = element("p", { class: "visually-hidden", role: "status" });
     const card = transferCard(transfers);
-    let jobs: Job[] | null = null;
-    let cursor: string | null = null;
-    let pages = 1;
+    const found = new Finding(api);
     let timer = 0;
+    let typing = 0;
     let left = false;
 
     const draw = (): void => {
+      const jobs = found.jobs;
       if (jobs === null) return;
-      const shown = jobs.filter((job) => fits(job, filter.value as Filter, search.value));
-      more.hidden = cursor === null;
-      count.textContent = `${plural(shown.length, "job")} shown`;
-      if (jobs.length === 0) fill(list, welcome());
-      else if (shown.length === 0) fill(list, nothingFits(search, filter, draw));
-      else fill(list, element("ul", { class: "jobs", role: "list" }, ...shown.map(row)));
+      more.hidden = !found.hasMore;
+      count.textContent = `${plural(jobs.length, "job")} shown`;
+      if (jobs.length === 0 && found.isWhole) fill(list, welcome());
+      else if (jobs.length === 0) fill(list, nothingFits(search, filter, look));
+      else fill(list, element("ul", { class: "jobs", role: "list" }, ...jobs.map(row)));
     };
-    const load = async (): Promise<void> => {
+    const load = async (ask: () => Promise<void> = () => found.refresh()): Promise<void> => {
       window.clearTimeout(timer);
       try {
-        const found: Job[] = [];
-        cursor = null;
-        for (let page = 0; page < pages; page += 1) {
-          const answer = await api.jobs({ limit: PAGE, cursor: cursor ?? undefined });
-          found.push(...answer.jobs);
-          cursor = answer.next_cursor;
-          if (cursor === null) break;
-        }
-        jobs = found;
+        await ask();
         if (!left) draw();
       } catch (error) {
-        if (jobs === null && !left) fill(list, trouble(error, load));
+        if (found.jobs === null && !left) fill(list, trouble(error, load));
       }
-      const wait = jobs?.some((job) => isActive(job.stage)) ? BUSY_MS : IDLE_MS;
+      const wait = found.jobs?.some((job) => isActive(job.stage)) ? BUSY_MS : IDLE_MS;
+      window.clearTimeout(timer);
       if (!left) timer = window.setTimeout(() => void load(), document.hidden ? IDLE_MS : wait);
     };
-    more.addEventListener("click", () => {
-      pages += 1;
-      void load();
+    const look = (): void => {
+      window.clearTimeout(typing);
+      const wanted = { words: search.value.trim(), stages: STAGES_OF[filter.value as Filter] };
+      void load(() => found.look(wanted));
+    };
+    more.addEventListener("click", () => void load(() => found.older()));
+    search.addEventListener("input", () => {
+      window.clearTimeout(typing);
+      typing = window.setTimeout(look, TYPING_MS);
     });
-    search.addEventListener("input", draw);
-    filter.addEventListener("change", draw);
+    filter.addEventListener("change", look);
 
     fill(
       main,
@@ -96,6 +108,7 @@ export function jobsPage(api: Api, transfers: Transfers): Page {
     return () => {
       left = true;
       window.clearTimeout(timer);
+      window.clearTimeout(typing);
       stopDrops();
       card.stop();
     };
@@ -117,11 +130,6 @@ function stateFilter(): HTMLSelectElement {
   );
 }
 
-function fits(job: Job, filter: Filter, search: string): boolean {
-  const state = filter === "all" || (filter === "active" ? isActive(job.stage) : job.stage === filter);
-  return state && `${title(job)} ${job.job_id}`.toLowerCase().includes(search.trim().toLowerCase());
-}
-
 function row(job: Job): HTMLElement {
   return element(
     "li",
@@ -133,7 +141,7 @@ function row(job: Job): HTMLElement {
         "span",
         { class: "job-name" },
         element("strong", {}, job.dataset_name),
-        element("span", { class: "soft" }, job.scene_name),
+        element("span", { class: "soft" }, whose(job)),
       ),
       element("span", { class: "job-state" }, stateChip(job.stage)),
       element("span", { class: "job-facts soft" }, facts(job)),
@@ -141,6 +149,11 @@ function row(job: Job): HTMLElement {
       progressBar(job, `Progress of ${title(job)}`),
     ),
   );
+}
+
+/** The scene, and for administrators whose job it is where it is not their own. */
+function whose(job: Job): string {
+  return job.owner === null || job.owner === account.value?.name ? job.scene_name : `${job.scene_name} · ${job.owner}`;
 }
 
 function facts(job: Job): string {
@@ -166,11 +179,11 @@ function welcome(): HTMLElement {
   );
 }
 
-function nothingFits(search: HTMLInputElement, filter: HTMLSelectElement, draw: () => void): HTMLElement {
+function nothingFits(search: HTMLInputElement, filter: HTMLSelectElement, look: () => void): HTMLElement {
   const reset = (): void => {
     search.value = "";
     filter.value = "all";
-    draw();
+    look();
     search.focus();
   };
   return element(
