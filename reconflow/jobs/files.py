@@ -20,6 +20,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from reconflow.errors import DiskFullError
@@ -109,7 +110,7 @@ class DataFolder:
 
         Only folders with this mark are ever removed for not being in the ledger: with the wrong ledger all others stay.
         """
-        if folder.exists():
+        with suppress(FileNotFoundError):
             (folder / _UNSETTLED).touch()
 
     def settle(self, job_id: str) -> None:
@@ -126,8 +127,8 @@ class DataFolder:
     def delete(self, job_id: str) -> None:
         """Remove everything of a job; the name goes first, so that a crash in between leaves no half a job."""
         folder = self.job(job_id)
-        if folder.exists():
-            doomed = folder.with_name(f"{_DELETED}{folder.name}-{uuid.uuid4().hex[:8]}")
+        doomed = folder.with_name(f"{_DELETED}{folder.name}-{uuid.uuid4().hex[:8]}")
+        with suppress(FileNotFoundError):
             folder.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
@@ -137,12 +138,13 @@ class DataFolder:
         Uploads on their way to a host that is gone go after a day. ``is_job`` tells whether the ledger has a job.
         """
         for mark in self.jobs.glob(f"[!.]*/{_UNSETTLED}"):
-            if time.time() - mark.stat().st_mtime < _UNSETTLED_S:
-                continue
-            if is_job(mark.parent.name):
-                mark.unlink()
-            else:
-                self.delete(mark.parent.name)
+            with suppress(FileNotFoundError):  # whoever put it there takes it away, or deletes the folder
+                if time.time() - mark.stat().st_mtime < _UNSETTLED_S:
+                    continue
+                if is_job(mark.parent.name):
+                    mark.unlink()
+                else:
+                    self.delete(mark.parent.name)
         for doomed in self.jobs.glob(f"{_DELETED}*"):
             shutil.rmtree(doomed, ignore_errors=True)
         swept = sum(sweep_partials(folder) for folder in (self.incoming, self.jobs, self.store))

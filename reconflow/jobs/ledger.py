@@ -131,8 +131,8 @@ class Ledger:
                 _log(connection, job_id, "stage", "queued", 0, message)
         return self.job(job_id)
 
-    def delete(self, job_id: str) -> bool:
-        """Remove a job and its log; return whether it was there.
+    def delete(self, job_id: str, *, expired_before: float | None = None) -> bool:
+        """Remove a job and its log, or only if it has ended and expired by then; return whether that was so.
 
         Raises
         ------
@@ -142,6 +142,8 @@ class Ledger:
         """
         with writing(self.engine) as connection:
             job = _locked(connection, job_id)
+            if expired_before is not None and (job is None or not _expires(job, expired_before)):
+                return False
             if job is not None and job.stage in ACTIVE:
                 raise JobStateError("the job is running: cancel it first")
             return connection.execute(delete(jobs).where(jobs.c.job_id == job_id)).rowcount > 0
@@ -338,6 +340,10 @@ def _one(job_id: str) -> Select[Any]:
 
 def _job(row: Sequence[Any]) -> Job:
     return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Job)
+
+
+def _expires(job: Job, now: float) -> bool:
+    return job.stage in FINISHED and job.expires_at is not None and job.expires_at <= now
 
 
 def _locked(connection: Connection, job_id: str) -> Job | None:
