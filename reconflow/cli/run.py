@@ -90,7 +90,7 @@ def run_with_bars(
     the command line.
     """
     from reconflow.pipeline.cluster import open_client
-    from reconflow.pipeline.progress import ProgressBars
+    from reconflow.pipeline.progress import progress_on
     from reconflow.pipeline.run import run
 
     if not arguments.verbose:  # Dask tells of every connection that a worker closes on its way out
@@ -104,7 +104,7 @@ def run_with_bars(
         open_client(arguments.scheduler, workers=arguments.workers, security=security) as client,
     ):
         console.print(f"[dim]Dask dashboard: {client.dashboard_link}[/]", highlight=False)
-        with ProgressBars(console) as bars:
+        with progress_on(console) as shown:
             result = run(
                 photos,
                 arguments.out,
@@ -112,7 +112,7 @@ def run_with_bars(
                 config=config,
                 dataset=dataset,
                 store=store,
-                on_event=bars,
+                on_event=shown,
                 is_cancelled=stopped.is_set,
             )
     print_result(result, console)

@@ -8,6 +8,7 @@ eight threads or four scenes with two each.
 import asyncio
 import logging
 import math
+import multiprocessing
 import os
 import socket
 import time
@@ -43,6 +44,11 @@ _DASK = {
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**28,
     "distributed.admin.large-graph-warning-threshold": "100MB",
 }
+
+_NOT_STARTED = (
+    "the worker processes of the local cluster did not start: in a script, put what uses reconflow under "
+    "`if __name__ == '__main__':`, since each worker reads the script again"
+)
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +117,7 @@ def open_client(
     Raises
     ------
     ClusterError
-        If the scheduler does not answer, or there are fewer GPUs.
+        If the scheduler does not answer, there are fewer GPUs, or workers of a local cluster do not start.
     DependencyError
         If GPUs are asked for and dask-cuda is not installed.
 
@@ -119,6 +125,8 @@ def open_client(
     dask.config.set(_DASK)
     if address is not None:
         return _connect(address, security, timeout_s)
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)  # a worker that reads an unguarded script again: the script's own process says why
     cores = available_cores()
     own_gpus = chosen_gpus(gpus)
     options: dict[str, Any] = {
@@ -128,14 +136,17 @@ def open_client(
         "silence_logs": logging.CRITICAL,
     }
     cpu_workers = max(1, cores - len(own_gpus)) if workers is None else workers
-    if own_gpus:
-        cluster = _gpu_cluster(own_gpus, options)
-        for number in range(cpu_workers):
-            cluster.worker_spec[f"cpu-{number}"] = _cpu_worker(memory_limit)
-    else:
-        cluster = LocalCluster(
-            n_workers=cpu_workers, processes=True, resources={COMPUTE: 1}, env=NO_GPU, host="127.0.0.1", **options
-        )
+    try:
+        if own_gpus:
+            cluster = _gpu_cluster(own_gpus, options)
+            for number in range(cpu_workers):
+                cluster.worker_spec[f"cpu-{number}"] = _cpu_worker(memory_limit)
+        else:
+            cluster = LocalCluster(
+                n_workers=cpu_workers, processes=True, resources={COMPUTE: 1}, env=NO_GPU, host="127.0.0.1", **options
+            )
+    except RuntimeError as error:  # of a nanny whose process ended
+        raise ClusterError(_NOT_STARTED) from error
     share = mapper_threads or cores
     # Mapping itself runs in a subprocess, so its worker is a few threads of this process and costs no start-up.
     cluster.worker_spec["mapper"] = {

@@ -1,5 +1,8 @@
-"""A run's events as progress bars, in a terminal and in a notebook."""
+"""A run's events as progress bars, in a terminal and in a notebook, and as lines where neither is: in a log."""
 
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 
 from rich.console import Console
@@ -17,11 +20,17 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from reconflow.pipeline.events import Event, Notice, StageAdvanced, StageFinished, StageStarted
+from reconflow.pipeline.events import Event, EventSink, Notice, StageAdvanced, StageFinished, StageStarted
 from reconflow.report.sections import STAGE_LABELS
 
 _QUIET = frozenset({"shortlist", "split", "report"})
 """Stages that take no time worth a bar unless the set is large."""
+_LINE_EVERY_S = 30.0
+
+
+def progress_on(console: Console) -> AbstractContextManager[EventSink]:
+    """Return what shows a run's events on a console: bars where it can redraw them, else lines."""
+    return ProgressBars(console) if console.is_terminal or console.is_jupyter else ProgressLines(console)
 
 
 class ProgressBars:
@@ -87,10 +96,58 @@ class ProgressBars:
                 self._bars[event.stage], completed=event.done or 1, total=event.done or 1, note=", ".join(notes)
             )
         else:
-            self._notice(event)
+            _print_notice(self._console, event)
 
-    def _notice(self, event: Notice) -> None:
-        self._console.print(f"[yellow]![/] {escape(event.message)}", highlight=False)
+
+class ProgressLines:
+    """Listens to a run and prints a line when a stage ends, and every half a minute how far a long one is.
+
+    >>> import io
+    >>> console = Console(file=io.StringIO(), width=80)
+    >>> with ProgressLines(console) as lines:
+    ...     lines(StageStarted(stage="extract", unit="photos", total=3, reused=1))
+    ...     lines(StageFinished(stage="extract", done=3, reused=1, failed=0, seconds=2.0))
+    >>> print(console.file.getvalue(), end="")
+    Finding features: 3 photos in 2.0 s, 1 reused
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic):
+        self._console = console
+        self._clock = clock
+        self._units: dict[str, str] = {}
+        self._told_at = 0.0
+
+    def __enter__(self) -> "ProgressLines":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pass
+
+    def __call__(self, event: Event) -> None:
+        """Print one event, if it is worth a line."""
+        if isinstance(event, Notice):
+            _print_notice(self._console, event)
+        elif isinstance(event, StageStarted):
+            self._units[event.stage] = event.unit
+            self._told_at = self._clock()
+        elif isinstance(event, StageAdvanced):
+            if self._clock() - self._told_at >= _LINE_EVERY_S:
+                self._told_at = self._clock()
+                self._tell(event.stage, f"{event.done:,} of {event.total:,} {self._units[event.stage]}")
+        elif event.done and event.stage not in _QUIET:
+            notes = [f", {event.reused:,} reused"] if event.reused else []
+            notes += [f", {event.failed:,} failed"] if event.failed else []
+            done = f"{event.done:,} {self._units[event.stage]} in {event.seconds:.1f} s"
+            self._tell(event.stage, done + "".join(notes))
+
+    def _tell(self, stage: str, text: str) -> None:
+        self._console.print(f"{STAGE_LABELS.get(stage, stage)}: {text}", highlight=False, soft_wrap=True)
+
+
+def _print_notice(console: Console, event: Notice) -> None:
+    console.print(f"[yellow]![/] {escape(event.message)}", highlight=False)
 
 
 class _RateColumn(ProgressColumn):

@@ -1,5 +1,7 @@
 import os
 import socket
+import subprocess
+import sys
 import time
 
 import httpx
@@ -86,3 +88,11 @@ def test_the_dashboard_tells_metrics_at_the_port_that_is_asked_for_or_at_a_free_
     with open_client(workers=1, gpus=0, dashboard=address) as client:
         assert f"//{address}/" in client.dashboard_link
         assert "dask_scheduler_workers" in httpx.get(f"http://{address}/metrics", follow_redirects=True).text
+
+
+def test_a_script_without_a_main_guard_is_told_what_it_lacks(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from reconflow.pipeline.cluster import open_client\nopen_client(workers=1, gpus=0)\n")
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert "put what uses reconflow under `if __name__ == '__main__':`" in ended.stderr.splitlines()[-1]
