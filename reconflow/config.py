@@ -55,7 +55,7 @@ class IngestConfig(_Section, frozen=True):
 
     def __post_init__(self) -> None:
         self._require("default_focal_factor", low=0.1, high=20)
-        self._require("max_megapixels", low=0.01)
+        self._require("max_megapixels", low=0.01, high=4000)
 
 
 class ExtractConfig(_Section, frozen=True):
@@ -203,7 +203,7 @@ class ReconstructConfig(_Section, frozen=True):
         self._require("abs_pose_min_inliers", low=6)
         self._require("min_track_length", low=2)
         self._require("point_cells", low=8, high=10_000)
-        self._require("threads", low=0)
+        self._require("threads", low=0, high=1024)
 
 
 class CloudConfig(_Section, frozen=True):

@@ -15,17 +15,15 @@ from typing import Any
 
 import msgspec
 
-from reconflow.config import PipelineConfig, config_schema, config_to_tree, load_config
+from reconflow.config import PipelineConfig, config_to_tree
 from reconflow.core.drift import DriftReport
 from reconflow.errors import (
-    ConfigError,
     ForbiddenError,
     InputError,
     JobNotFoundError,
     JobStateError,
     NotReadyError,
     RetrainError,
-    StoreError,
     TooLargeError,
 )
 from reconflow.jobs import intake, retrain
@@ -34,6 +32,7 @@ from reconflow.jobs.forms import UploadForm, check_form, parsed_options
 from reconflow.jobs.job_insights import JobInsights, job_insights
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.listing import JobFilter, check_filter
+from reconflow.jobs.options import JobOptions
 from reconflow.jobs.records import Job, JobEvent, JobPage, User, is_uuid
 from reconflow.jobs.removal import remove_job
 from reconflow.jobs.results import ClusterEntry, JobResult
@@ -41,9 +40,6 @@ from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.stage_times import stage_seconds
 from reconflow.jobs.states import FINISHED, may_cancel, may_retry
 from reconflow.jobs.uploads import Upload, Uploads
-from reconflow.nets.methods import why_unusable
-from reconflow.nets.registry import combinations
-from reconflow.presets import PRESETS
 from reconflow.store.publish import publishing
 
 logger = logging.getLogger(__name__)
@@ -84,6 +80,7 @@ class JobService:
         self.uploads = Uploads(
             self.files.uploads, lifetime_s=settings.upload_expiry_s, require_space=self.require_space
         )
+        self._options = JobOptions(settings.config)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -126,7 +123,7 @@ class JobService:
         Raises the errors of :meth:`accept_upload`, and :class:`TooLargeError`.
         """
         check_form(form)
-        self._config(parsed_options(form.options))
+        self._options.config(parsed_options(form.options))
         self._check_size(length)
         self.require_space(length)
         return self.uploads.create(owner.user_id, length=length, metadata=metadata, form=form)
@@ -151,7 +148,7 @@ class JobService:
 
     def _accept(self, owner: User, upload: Path, form: UploadForm, *, job_id: str) -> Job:
         check_form(form)
-        config = self._config(parsed_options(form.options))
+        config = self._options.config(parsed_options(form.options))
         size = upload.stat().st_size
         self._check_size(size)
         self.require_space(size)
@@ -221,7 +218,7 @@ class JobService:
         job = self.job(user, job_id)
         if not may_retry(job.stage):
             raise JobStateError(f"only failed or cancelled jobs can be retried, and this one is {job.stage}")
-        fresh = config_to_tree(self._config(options)) if options else None
+        fresh = config_to_tree(self._options.config(options)) if options else None
         return self.ledger.retry(job_id, options=fresh) or job
 
     def delete(self, user: User, job_id: str) -> None:
@@ -302,13 +299,7 @@ class JobService:
 
     def options_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the options, the presets, what jobs start from, and which methods can run here."""
-        return {
-            "schema": config_schema(),
-            "presets": {name: dict(options) for name, options in PRESETS.items()},
-            "presets_missing": self._presets_missing(),
-            "defaults": config_to_tree(self._config({})),
-            "methods": [msgspec.to_builtins(one) for one in combinations()],
-        }
+        return self._options.described()
 
     def numbers(self) -> ServiceNumbers:
         """Return what the gauges show now."""
@@ -333,31 +324,6 @@ class JobService:
     def stage_seconds(self, job: Job) -> dict[str, float]:
         """Return how long an ended job was in each of its stages."""
         return stage_seconds(self.ledger, job.job_id)
-
-    def _presets_missing(self) -> dict[str, str]:
-        """Return what keeps presets from running here, by name; those that can run are left out."""
-        configs = {name: self._config({"preset": name}) for name in PRESETS}
-        found = {name: why_unusable(c.extract.extractor, c.match.matcher) for name, c in configs.items()}
-        return {name: reason for name, reason in found.items() if reason}
-
-    def _config(self, options: Mapping[str, Any] | None) -> PipelineConfig:
-        given = dict(options or {})
-        preset = given.pop("preset", "default")
-        if not isinstance(preset, str):
-            raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}")
-        return load_config(base=self._base(), preset=preset, options=given)
-
-    def _base(self) -> Path | None:
-        """Return the operator's configuration file; before the first promotion there may be none."""
-        path = Path(self.settings.config)
-        if not self.settings.config or not path.exists():
-            return None
-        try:
-            load_config(base=path)
-        except ConfigError as error:
-            logger.error("RECONFLOW_CONFIG: %s", error.message)
-            raise StoreError("the service's own configuration is broken: tell the operator") from error
-        return path
 
     def _retrain(self) -> None:
         settings = self.settings

@@ -176,6 +176,15 @@ def test_a_job_has_no_clusters_yet_and_nothing_to_do_about_drift(web, queued):
         (None, {"options": '{"match": {"ratio": 2}}'}, "match.ratio"),
         (None, {"options": '{"preset": "huge"}'}, "unknown preset"),
         (None, {"options": '{"preset": ["fast"]}'}, "preset: expected one of"),
+        (None, {"options": '{"preset": "best"}'}, "superpoint"),
+        (None, {"options": '{"extract": {"extractor": "nonsense"}}'}, "extract.extractor 'nonsense'"),
+        (None, {"options": '{"match": {"matcher": "nonsense"}}'}, "match.matcher 'nonsense'"),
+        (None, {"options": '{"match": {"matcher": "lightglue"}}'}, "lightglue does not match features of sift"),
+        (None, {"options": '{"extract": {"extractor": "sift,"}}'}, "extract.extractor 'sift,'"),
+        (None, {"options": '{"ingest": {"max_megapixels": 401}}'}, "ingest.max_megapixels must be at most 400"),
+        (None, {"options": '{"ingest": {"max_megapixels": 1e300}}'}, "max_megapixels"),
+        (None, {"options": '{"reconstruct": {"threads": 1025}}'}, "reconstruct.threads"),
+        (None, {"options": '{"execution": {"images_per_tile": 1000000}}'}, "execution"),
         (None, {"dataset_name": "a/b"}, "dataset_name"),
         (None, {"scene_name": ""}, "scene_name"),
         (None, {"webhook_url": "file:///etc/passwd"}, "webhook_url"),
@@ -329,6 +338,8 @@ def test_options_are_described_with_their_presets(web):
         assert part in body["presets_missing"]["best"]
     assert body["defaults"]["match"]["ratio"] == 0.8
     assert "MatchConfig" in body["schema"]["$defs"]
+    assert "execution" not in body["schema"]["$defs"]["PipelineConfig"]["properties"]
+    assert "ExecutionConfig" not in str(body["schema"])
 
 
 def count(text, name, **labels):

@@ -18,7 +18,6 @@ const SECTIONS: Record<string, string> = {
   split: "Grouping photos",
   reconstruct: "3D model",
   cloud: "Point cloud",
-  execution: "Work load",
 };
 
 type Tree = Record<string, unknown>;
