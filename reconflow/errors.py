@@ -8,6 +8,7 @@
     │   └── TooFewImagesError fewer than three images can be read
     ├── ConfigError           an option is unknown or out of range            (exit code 2, HTTP 400)
     ├── OutputError           the output place cannot be written              (exit code 2)
+    │   └── RunFolderBusyError another run is writing there
     ├── StoreError            what is stored cannot be read or has another schema
     ├── ClusterError          the scheduler or a needed worker is missing     (exit code 2)
     ├── StageError            a stage as a whole failed
@@ -86,6 +87,10 @@ class ConfigError(ReconflowError):
 
 class OutputError(ReconflowError):
     """The output place cannot be written."""
+
+
+class RunFolderBusyError(OutputError):
+    """Another run is writing to the folder."""
 
 
 class StoreError(ReconflowError):

@@ -32,7 +32,6 @@ STATUS: dict[type[ReconflowError], int] = {
     errors.DiskFullError: 507,
     errors.InputError: 400,
     errors.ConfigError: 400,
-    errors.OutputError: 507,
 }
 """The first class an error is an instance of decides; everything else is 500."""
 _RETRY_AFTER_S = {423: "1", 429: "300", 503: "5"}

@@ -4,7 +4,7 @@ Times are those of the callers' clocks; runners on several machines need clocks 
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -182,8 +182,8 @@ class Ledger:
 
     # Jobs as runners see them
 
-    def claim(self, runner: str, *, lease_s: float) -> Job | None:
-        """Take the job that is next, for ``lease_s`` seconds; ``None`` where none waits.
+    def claim(self, runner: str, *, lease_s: float, besides: Collection[str] = ()) -> Job | None:
+        """Take the job that is next, for ``lease_s`` seconds; ``None`` where none waits but those ``besides``.
 
         Jobs that got further go first, so that a crash costs little; then those of whoever has fewest running; then
         those that have waited longest. What has been tried too often fails here, and what was cancelled ends here.
@@ -201,7 +201,7 @@ class Ledger:
         )
         share = func.coalesce(select(running.c.count).where(running.c.owner_id == jobs.c.owner_id).scalar_subquery(), 0)
         order = (jobs.c.progress.desc(), share, jobs.c.queued_at, jobs.c.job_id)
-        query = select(*_COLUMNS).where(waiting).order_by(*order)
+        query = select(*_COLUMNS).where(waiting, jobs.c.job_id.not_in(besides)).order_by(*order)
         with writing(self.engine) as connection:
             while (row := connection.execute(query.limit(1).with_for_update(skip_locked=True)).first()) is not None:
                 job = _job(row)
@@ -257,10 +257,11 @@ class Ledger:
             self._end(connection, job_id, stage, message, error=error, code=error_code)
             return True
 
-    def release(self, job_id: str, runner: str) -> bool:
+    def release(
+        self, job_id: str, runner: str, *, message: str = "Waiting for a free slot, after a restart of the service."
+    ) -> bool:
         """Give a claimed job back unfinished, this attempt not counted."""
         with writing(self.engine) as connection:
-            message = "Waiting for a free slot, after a restart of the service."
             back = {"stage": "queued", "message": message, "runner": None, "lease_until": None}
             ours = _change_own(connection, job_id, runner, attempt=jobs.c.attempt - 1, **back)
             if ours:

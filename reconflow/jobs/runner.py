@@ -9,11 +9,11 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from reconflow.config import config_from_tree
-from reconflow.errors import Cancelled, ClusterError, ReconflowError
+from reconflow.errors import Cancelled, ClusterError, ReconflowError, RunFolderBusyError
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.lease import Lease
 from reconflow.jobs.ledger import Ledger
@@ -26,11 +26,12 @@ from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ErrorCode, error_code, hint
 from reconflow.jobs.webhook import send_due_webhooks
 from reconflow.pipeline.certificates import tls
-from reconflow.pipeline.cluster import device_name, open_client
-from reconflow.pipeline.events import Event, StageStarted
+from reconflow.pipeline.cluster import open_client
+from reconflow.pipeline.events import Event, Notice, StageStarted
 from reconflow.pipeline.machines import machines
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.run import run
+from reconflow.pipeline.staff import Staff
 from reconflow.stages.insights import Insights
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,10 @@ class Runner:
         self._name = name
         self._files = DataFolder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
         self._stopping = threading.Event()
+        self._claiming = threading.Lock()
+        self._running: dict[str, Lease] = {}
+        self._passed_over: dict[str, float] = {}
+        """Jobs that another process still works on, and until when they are left to it."""
 
     def stop(self) -> None:
         """Give running jobs back, to be gone on with later, and end."""
@@ -91,10 +96,9 @@ class Runner:
     def _serve_on_a_cluster(self) -> None:
         self._tell(device="", dashboard_url="")
         with self._cluster() as client:
-            device = device_name(client)
-            lost = threading.Event()
+            staff, staffed, lost = Staff(client), threading.Event(), threading.Event()
             slots = [
-                threading.Thread(target=self._work, args=(client, lost), name=f"slot-{number}")
+                threading.Thread(target=self._work, args=(client, staffed, lost), name=f"slot-{number}")
                 for number in range(self._settings.max_concurrent_jobs)
             ]
             for slot in slots:
@@ -102,10 +106,15 @@ class Runner:
             while any(slot.is_alive() for slot in slots):
                 if client.status != "running":
                     lost.set()
-                told = () if lost.is_set() else machines(client.scheduler_info(n_workers=-1)["workers"])
-                shown = "" if lost.is_set() else device
-                self._tell(device=shown, dashboard_url=client.dashboard_link or "", machines=told)
-                slots[0].join(_BEAT_S)
+                workers = {} if lost.is_set() else client.scheduler_info(n_workers=-1)["workers"]
+                device = "" if lost.is_set() else staff.device(workers)
+                self._tell(device=device, dashboard_url=client.dashboard_link or "", machines=machines(workers))
+                if device:
+                    staffed.set()
+                elif staffed.is_set():
+                    staffed.clear()
+                    self._tell_jobs(f"Waiting for workers: {staff.lacking or 'the scheduler was lost'}.")
+                _join_all(slots, timeout_s=_BEAT_S if device else _IDLE_S)
         if lost.is_set():
             raise ClusterError("the scheduler was lost")
 
@@ -126,18 +135,27 @@ class Runner:
     def _tell(self, **state: Any) -> None:
         self._ledger.beat(RunnerState(runner=self._name, seen_at=time.time(), **state))
 
-    def _work(self, client: Any, lost: threading.Event) -> None:
-        """One slot: jobs, one after the other."""
+    def _tell_jobs(self, message: str) -> None:
+        with self._claiming:
+            leases = list(self._running.values())
+        for lease in leases:
+            lease.hear(Notice(stage="", message=message))
+
+    def _work(self, client: Any, staffed: threading.Event, lost: threading.Event) -> None:
+        """One slot: jobs, one after the other, while there are workers for them."""
         while not self._stopping.is_set() and not lost.is_set():
             try:
-                # A name of its own for each claim: an attempt that was given up must not renew the next one's lease.
-                claim = f"{self._name}:{uuid.uuid4().hex[:8]}"
-                job = self._ledger.claim(claim, lease_s=self._settings.lease_s)
-                if job is None:
+                claimed = self._claim() if staffed.is_set() else None
+                if claimed is None:
                     self._stopping.wait(_IDLE_S)
                     continue
-                with about_job(job.job_id):
-                    self._run(job, claim, client)
+                job, lease = claimed
+                try:
+                    with about_job(job.job_id):
+                        self._run(job, lease, client)
+                finally:
+                    with self._claiming:
+                        del self._running[job.job_id]
             except ClusterError:
                 # The lease is left to run out: the job comes back, with this attempt counted.
                 lost.set()
@@ -145,15 +163,29 @@ class Runner:
                 logger.exception("a slot failed")
                 self._stopping.wait(_BEAT_S)
 
-    def _run(self, job: Job, claim: str, client: Any) -> None:
-        lease = Lease(
-            self._ledger,
-            job,
-            claim,
-            lease_s=self._settings.lease_s,
-            deadline=time.monotonic() + self._settings.job_timeout_s,
-            stopping=self._stopping,
-        )
+    def _claim(self) -> tuple[Job, Lease] | None:
+        """Take the job that is next, but none that somebody still works on: its lease may have run out unseen."""
+        with self._claiming:
+            now = time.monotonic()
+            self._passed_over = {job_id: until for job_id, until in self._passed_over.items() if until > now}
+            # A name of its own for each claim: an attempt that was given up must not renew the next one's lease.
+            claim = f"{self._name}:{uuid.uuid4().hex[:8]}"
+            besides = {*self._running, *self._passed_over}
+            job = self._ledger.claim(claim, lease_s=self._settings.lease_s, besides=besides)
+            if job is None:
+                return None
+            lease = Lease(
+                self._ledger,
+                job,
+                claim,
+                lease_s=self._settings.lease_s,
+                deadline=now + self._settings.job_timeout_s,
+                stopping=self._stopping,
+            )
+            self._running[job.job_id] = lease
+            return job, lease
+
+    def _run(self, job: Job, lease: Lease, client: Any) -> None:
         logger.info("job %s: attempt %d", job.job_id, job.attempt)
         with lease:
             try:
@@ -162,6 +194,8 @@ class Runner:
                 self._ended_early(job, lease)
             except ClusterError:
                 raise
+            except RunFolderBusyError:
+                self._leave_to_another(job, lease)
             except Exception as error:  # noqa: BLE001
                 self._failed(job, lease, error)
             else:
@@ -222,6 +256,12 @@ class Runner:
         else:
             self._ledger.release(job.job_id, lease.claim)
 
+    def _leave_to_another(self, job: Job, lease: Lease) -> None:
+        """Give a job back whose last runner was only slow, and has yet to see that it is not its own any more."""
+        logger.warning("job %s: the runner that had it before still works on it", job.job_id)
+        self._passed_over[job.job_id] = time.monotonic() + self._settings.lease_s
+        self._ledger.release(job.job_id, lease.claim, message="Waiting for the process that had the job before.")
+
     def _finish(
         self,
         job: Job,
@@ -261,6 +301,12 @@ class Runner:
 
     def _keep_house(self) -> None:
         keep_house(ledger=self._ledger, files=self._files)
+
+
+def _join_all(threads: Sequence[threading.Thread], *, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _why_nothing(found: Insights) -> tuple[ErrorCode, str]:

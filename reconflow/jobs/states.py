@@ -18,7 +18,6 @@ from reconflow.errors import (
     DiskFullError,
     NoImagesError,
     NoModelError,
-    OutputError,
     ReconflowError,
     TooFewImagesError,
     WeightsError,
@@ -120,7 +119,6 @@ _CODES: tuple[tuple[type[ReconflowError], ErrorCode], ...] = (
     (WeightsError, "bad_options"),
     (ClusterError, "worker_lost"),
     (DiskFullError, "disk_full"),
-    (OutputError, "disk_full"),
 )
 
 

@@ -24,7 +24,7 @@ from distributed.security import Security
 
 from reconflow.errors import ClusterError, DependencyError
 from reconflow.pipeline.certificates import unreachable
-from reconflow.pipeline.gpus import HOW_TO_USE_GPUS, NO_GPU, VISIBLE, chosen_gpus, device_here
+from reconflow.pipeline.gpus import HOW_TO_USE_GPUS, NO_GPU, VISIBLE, chosen_gpus
 
 logger = logging.getLogger(__name__)
 
@@ -216,23 +216,6 @@ def place(workers: Mapping[str, Mapping[str, Any]]) -> Placement:
 def available_cores() -> int:
     """Return the cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def device_name(client: Client) -> str:
-    """Return what a worker that runs networks computes on, asked of it: ``cpu``, or ``NVIDIA A100 (40.0 GB)``.
-
-    Raises
-    ------
-    ClusterError
-        If no worker answers.
-
-    """
-    where = placement(client).learned
-    asked = client.submit(device_here, offers_gpu=GPU in where, pure=False, resources=where or None)
-    try:
-        return str(asked.result(timeout=60))
-    except (OSError, TimeoutError) as error:
-        raise ClusterError("no worker answers") from error
 
 
 def _free(dashboard: str | None) -> str | None:

@@ -14,7 +14,7 @@ from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord
 from reconflow.core.matches import Matches, TwoViewGeometry
 from reconflow.core.union import unite
-from reconflow.errors import InputError, OutputError, StoreError
+from reconflow.errors import DiskFullError, InputError, OutputError, RunFolderBusyError, StoreError, is_disk_full
 from reconflow.store.features import FeatureStore, read_features
 from reconflow.store.geometries import GeometryStore, StoredPair, incomplete_key, pair_key, read_geometries
 from reconflow.store.packs import ItemRef
@@ -37,7 +37,11 @@ class RunFolder:
     Raises
     ------
     OutputError
-        If it cannot be written, or another run is writing to it.
+        If it cannot be written.
+    RunFolderBusyError
+        If another run is writing to it.
+    DiskFullError
+        If there is no room for it.
 
     """
 
@@ -46,14 +50,23 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock: IO[bytes] = (self.path / ".lock").open("ab")
+            self._take()
         except OSError as error:
+            if is_disk_full(error):
+                raise DiskFullError(f"the disk of {self.path} is full: free some space, then try again") from error
             raise OutputError(f"cannot write to {self.path}: {error.strerror}") from error
+        sweep_partials(self.path)
+
+    def _take(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             self._lock.close()
-            raise OutputError(f"another run is writing to {self.path}; wait for it or choose another --out") from error
-        sweep_partials(self.path)
+            message = f"another run is writing to {self.path}; wait for it or choose another --out"
+            raise RunFolderBusyError(message) from error
+        except OSError:
+            self._lock.close()
+            raise
 
     def __enter__(self) -> "RunFolder":
         return self

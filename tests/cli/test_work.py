@@ -1,13 +1,23 @@
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from distributed import Client, get_task_stream
 
 from reconflow.config import load_config
+from reconflow.errors import NotReadyError
+from reconflow.jobs.ledger import Ledger
+from reconflow.jobs.records import User
+from reconflow.jobs.runner_process import RunnerProcess
+from reconflow.jobs.service import JobService
+from reconflow.jobs.settings import load_settings
+from reconflow.jobs.states import FINISHED
 from reconflow.pipeline.cluster import placement
 from reconflow.pipeline.run import run
 from reconflow.world.photos import make_sample
@@ -126,3 +136,46 @@ def test_work_says_when_there_is_no_scheduler():
     )
     assert done.returncode == 2
     assert "cannot be reached: is it running?" in done.stderr
+
+
+@pytest.fixture
+def service(scheduler, tmp_path):
+    """A service on the scheduler, with a runner of its own."""
+    settings = load_settings({}, data_dir=tmp_path / "data", scheduler=scheduler[1], lease_s=3, min_free_bytes=1 << 20)
+    with Ledger.open(settings.ledger_url) as ledger, RunnerProcess(settings):
+        yield JobService(settings, ledger)
+
+
+def is_ready(service):
+    with contextlib.suppress(NotReadyError):
+        return service.device() == "cpu"
+    return False
+
+
+def until(condition, timeout_s=120):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_service_whose_workers_are_gone_is_not_ready_and_its_job_waits_for_others(scheduler, service, tmp_path):
+    process, address = scheduler
+    photos = make_sample(tmp_path / "photos", scenes=("courtyard",), photos_per_scene=5, strays=0, size=(640, 480))
+    upload = shutil.make_archive(str(tmp_path / "photos"), "zip", photos.images)
+    user = User(user_id="anna", name="anna", role="user", created_at=0.0)
+    lend = ("reconflow.cli", "work", address, "--workers", 1, "--mapper")
+    with start(*lend) as first:
+        until(lambda: is_ready(service))
+        job_id = service.accept_upload(user, Path(upload)).job_id
+        until(lambda: service.job(user, job_id).stage == "matching")
+        first.kill()
+        until(lambda: not is_ready(service), timeout_s=20)
+        until(lambda: "Waiting for workers: no worker has joined" in service.job(user, job_id).message, timeout_s=5)
+    with start(*lend) as second:
+        until(lambda: is_ready(service))
+        until(lambda: service.job(user, job_id).stage in FINISHED)
+        assert (service.job(user, job_id).stage, service.job(user, job_id).attempt) == ("success", 1)
+        process.terminate()
+        second.communicate(timeout=60)

@@ -129,6 +129,15 @@ def test_a_claim_holds_until_its_lease_runs_out(ledger):
     assert ledger.renew(job.job_id, "r2", lease_s=10)
 
 
+def test_a_claim_passes_over_what_it_is_told_to(ledger):
+    first, second = new(at=1), new(at=2)
+    for job in (first, second):
+        ledger.add_job(job)
+    assert ledger.claim("a", lease_s=0, besides={first.job_id}).job_id == second.job_id
+    assert ledger.claim("a", lease_s=60, besides={first.job_id, second.job_id}) is None
+    assert ledger.claim("a", lease_s=60, besides={first.job_id}).job_id == second.job_id
+
+
 def test_a_job_that_kills_its_runners_fails_in_the_end(ledger):
     job = new()
     ledger.add_job(job)

@@ -217,6 +217,32 @@ def test_two_runners_share_the_jobs_and_run_none_twice(service, photos):
     assert [service.ledger.job(job_id).attempt for job_id in jobs] == [1, 1, 1]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["matching", "triangulating"])
+def test_a_runner_that_was_only_slow_costs_its_job_nothing(service, photos, stage):
+    job_id = upload(service, photos)
+    with RunnerProcess(service.settings):
+        wait(service, job_id, until=(stage, *FINISHED))
+        [slow] = runner_pids(service)
+        os.kill(slow, signal.SIGSTOP)
+        try:
+            with RunnerProcess(service.settings):
+                wait_for_message(service, job_id, "the process that had the job before")
+                os.kill(slow, signal.SIGCONT)
+                job = wait(service, job_id)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(slow, signal.SIGCONT)
+    assert (job.stage, job.attempt, job.registration_rate) == ("success", 2, pytest.approx(6 / 7))
+
+
+def wait_for_message(service, job_id, words, timeout_s=60):
+    deadline = time.monotonic() + timeout_s
+    while words not in (job := service.ledger.job(job_id)).message:
+        assert time.monotonic() < deadline, job
+        time.sleep(0.02)
+
+
 def test_a_job_that_takes_too_long_fails_with_a_time_out(tmp_path, photos):
     settings = load_settings({}, data_dir=tmp_path, lease_s=3, workers=1, job_timeout_s=1, min_free_bytes=0)
     with Ledger.open(settings.ledger_url) as ledger:

@@ -53,6 +53,7 @@ def test_a_job_is_either_cancelled_or_retried():
         (errors.TooFewImagesError("x"), "too_few_images"),
         (errors.NoImagesError("x"), "no_images"),
         (errors.ClusterError("x"), "worker_lost"),
+        (errors.OutputError("x"), "internal"),
         (KeyError("x"), "internal"),
     ],
 )

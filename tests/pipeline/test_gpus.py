@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 import sys
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from reconflow.cli import main
 from reconflow.errors import ClusterError, DependencyError
-from reconflow.pipeline.cluster import device_name, open_client, placement
+from reconflow.pipeline.cluster import open_client, placement
 from reconflow.pipeline.gpus import chosen_gpus, device_here, listed, unused_gpu, visible_gpus
+from reconflow.pipeline.staff import Staff
 
 SIMULATED = Path(__file__).parent / "simulated_gpus"
 
@@ -95,6 +97,14 @@ def _seen(dask_worker):
     return dask_worker.state.total_resources, os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
+def device_of(client, timeout_s=60):
+    staff, deadline = Staff(client), time.monotonic() + timeout_s
+    while not (device := staff.device(client.scheduler_info(n_workers=-1)["workers"])):
+        assert time.monotonic() < deadline, staff.lacking
+        time.sleep(0.02)
+    return device
+
+
 @pytest.mark.parametrize(
     ("visible", "seen", "device"),
     [
@@ -110,7 +120,7 @@ def test_a_worker_for_each_gpu_and_cores_that_see_none(machine, visible, seen, d
         told = list(client.run(_seen).values())
         assert {env for resources, env in told if "GPU" in resources} == seen
         assert {env for resources, env in told if "CPU" in resources} == {""}
-        assert re.fullmatch(device, device_name(client))
+        assert re.fullmatch(device, device_of(client))
 
 
 def test_workers_for_cores_see_no_gpu(machine):
@@ -118,7 +128,7 @@ def test_workers_for_cores_see_no_gpu(machine):
     with open_client(gpus=0, workers=2) as client:
         told = list(client.run(_seen).values())
         assert [env for resources, env in told if "CPU" in resources] == ["", ""]
-        assert device_name(client) == "cpu"
+        assert device_of(client) == "cpu"
 
 
 def test_a_gpu_that_only_torch_sees_is_told(monkeypatch):

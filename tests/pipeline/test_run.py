@@ -10,7 +10,7 @@ import pytest
 
 import reconflow as rf
 from reconflow.config import load_config
-from reconflow.errors import Cancelled, NoImagesError, OutputError, TooFewImagesError
+from reconflow.errors import Cancelled, NoImagesError, RunFolderBusyError, TooFewImagesError
 from reconflow.pipeline.events import Notice, StageAdvanced, StageFinished, StageStarted
 from reconflow.pipeline.run import run
 from reconflow.store.run_folder import RunFolder
@@ -212,7 +212,7 @@ def test_bad_input_is_told_before_any_work(client, quick, out, tmp_path):
 
 
 def test_two_runs_do_not_write_to_one_folder(client, sample, quick, out):
-    with RunFolder(out), pytest.raises(OutputError, match="another run is writing"):
+    with RunFolder(out), pytest.raises(RunFolderBusyError, match="another run is writing"):
         run(sample.images, out, client=client, config=quick)
 
 
