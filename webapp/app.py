@@ -25,6 +25,7 @@ from webapp.errors import http_error, internal_error, library_error, too_deep
 from webapp.guards import BearerAuthentication
 from webapp.headers import add_security_headers
 from webapp.heads import answering_head
+from webapp.lanes import Lanes
 from webapp.metrics import Metrics
 from webapp.tus import honouring_method_override
 
@@ -50,7 +51,7 @@ _ROUTES: list[Any] = [
 def create_app(settings: ServiceSettings, *, service: JobService, accounts: AccountBook) -> ASGIApp:
     """Return the application; the caller opens and closes what it is given."""
     metrics = Metrics(service)
-    given = {"service": service, "accounts": accounts, "settings": settings, "metrics": metrics}
+    given = {"service": service, "accounts": accounts, "settings": settings, "metrics": metrics, "lanes": Lanes()}
     app = Litestar(
         route_handlers=_ROUTES,
         dependencies={name: Provide(_giver(value), sync_to_thread=False) for name, value in given.items()},

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import msgspec
+from anyio import to_thread
 from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -14,6 +15,7 @@ from reconflow.jobs.records import Role, TokenPair
 from reconflow.jobs.settings import ServiceSettings
 from webapp.errors import problems
 from webapp.guards import PUBLIC, administrators_only
+from webapp.lanes import Lanes
 from webapp.replies import KeysReply, NewKeyReply, TokenReply, UserReply, UsersReply
 from webapp.tokens import Access, encode_token
 
@@ -45,17 +47,22 @@ class NewUser(msgspec.Struct, frozen=True):
     role: Role = "user"
 
 
-@post("/auth/token", opt=PUBLIC, status_code=200, tags=["accounts"], responses=problems(), sync_to_thread=True)
-def log_in(
+@post("/auth/token", opt=PUBLIC, status_code=200, tags=["accounts"], responses=problems())
+async def log_in(
     data: JSONBody[Credentials],
     request: Request[Any, Any, Any],
     accounts: NamedDependency[AccountBook],
     settings: NamedDependency[ServiceSettings],
+    lanes: NamedDependency[Lanes],
 ) -> TokenReply:
     """Trade name and password for an access token and a refresh token."""
     address = request.client.host if request.client else ""
-    user = accounts.check_password(data.username, data.password, address=address)
-    return _tokens(request, accounts.start_session(user, lifetime_s=settings.refresh_expiry_seconds), settings)
+
+    def begin() -> TokenPair:
+        user = accounts.check_password(data.username, data.password, address=address)
+        return accounts.start_session(user, lifetime_s=settings.refresh_expiry_seconds)
+
+    return _tokens(request, await to_thread.run_sync(begin, limiter=lanes.passwords), settings)
 
 
 @post("/auth/refresh", opt=PUBLIC, status_code=200, tags=["accounts"], responses=problems(), sync_to_thread=True)
@@ -118,11 +125,14 @@ def list_users(accounts: NamedDependency[AccountBook]) -> UsersReply:
     guards=[administrators_only],
     tags=["accounts"],
     responses=problems(403),
-    sync_to_thread=True,
 )
-def create_user(data: JSONBody[NewUser], accounts: NamedDependency[AccountBook]) -> UserReply:
+async def create_user(
+    data: JSONBody[NewUser], accounts: NamedDependency[AccountBook], lanes: NamedDependency[Lanes]
+) -> UserReply:
     """Make an account."""
-    user = accounts.add_user(data.username, data.password, data.role)
+    user = await to_thread.run_sync(
+        lambda: accounts.add_user(data.username, data.password, data.role), limiter=lanes.passwords
+    )
     return UserReply(user_id=user.user_id, name=user.name, role=user.role, created_at=user.created_at)
 
 

@@ -12,6 +12,7 @@ from webapp.controllers.jobs import UPLOAD_FORM
 from webapp.description import Described
 from webapp.errors import problems
 from webapp.guards import administrators_only
+from webapp.lanes import Lanes
 from webapp.multipart import receive_form
 from webapp.replies import TriggerReply
 from webapp.tokens import Access
@@ -28,7 +29,7 @@ Service = NamedDependency[JobService]
     opt={"described": Described(body={"multipart/form-data": UPLOAD_FORM})},
     request_max_body_size=None,  # streamed to disk, with a limit of its own
 )
-async def check(request: Asked, service: Service) -> DriftReport:
+async def check(request: Asked, service: Service, lanes: NamedDependency[Lanes]) -> DriftReport:
     """Say how unlike the baseline the photos of a ZIP look; starts no job."""
     form = await receive_form(
         request,
@@ -36,7 +37,7 @@ async def check(request: Asked, service: Service) -> DriftReport:
         limit=service.settings.max_upload_bytes,
         require_space=service.require_space,
     )
-    return await to_thread.run_sync(lambda: service.check_drift(form.upload))
+    return await to_thread.run_sync(lambda: service.check_drift(form.upload), limiter=lanes.looks)
 
 
 @post(

@@ -21,6 +21,7 @@ from reconflow.jobs.states import Stage
 from webapp.description import Described, count, text
 from webapp.errors import problems
 from webapp.guards import LINKABLE
+from webapp.lanes import Lanes
 from webapp.metrics import Metrics
 from webapp.multipart import receive_form
 from webapp.ranges import IN_PARTS, PART, file_response
@@ -74,7 +75,9 @@ UPLOAD_FORM = Schema(
     },
     request_max_body_size=None,  # streamed to disk, with a limit of its own
 )
-async def upload(request: Asked, service: Service, metrics: NamedDependency[Metrics]) -> UploadReply:
+async def upload(
+    request: Asked, service: Service, metrics: NamedDependency[Metrics], lanes: NamedDependency[Lanes]
+) -> UploadReply:
     """Take a ZIP of photos and queue a job for it.
 
     ``options`` is JSON as ``GET /options`` describes it, such as ``{"preset": "fast"}``. A second upload with the
@@ -89,7 +92,8 @@ async def upload(request: Asked, service: Service, metrics: NamedDependency[Metr
     metrics.upload_bytes.inc(form.size)
     key = request.headers.get("idempotency-key")
     job = await to_thread.run_sync(
-        lambda: service.accept_upload(request.auth.user, form.upload, idempotency_key=key, **form.fields)
+        lambda: service.accept_upload(request.auth.user, form.upload, idempotency_key=key, **form.fields),
+        limiter=lanes.looks,
     )
     return UploadReply(job_id=job.job_id)
 

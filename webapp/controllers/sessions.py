@@ -20,6 +20,7 @@ from reconflow.jobs.settings import ServiceSettings
 from webapp.controllers.accounts import Credentials
 from webapp.errors import Problem, problems
 from webapp.guards import PUBLIC
+from webapp.lanes import Lanes
 from webapp.replies import SessionReply
 from webapp.tokens import decode_token, encode_token
 
@@ -35,7 +36,11 @@ Settings = NamedDependency[ServiceSettings]
 
 @post(_PATH, opt=PUBLIC, status_code=200, tags=["accounts"], responses=problems(403))
 async def begin(
-    data: JSONBody[Credentials], request: Asked, accounts: Accounts, settings: Settings
+    data: JSONBody[Credentials],
+    request: Asked,
+    accounts: Accounts,
+    settings: Settings,
+    lanes: NamedDependency[Lanes],
 ) -> Response[SessionReply]:
     """Trade name and password for an access token, and a refresh token in a cookie."""
     _require_own_page(request)
@@ -45,7 +50,7 @@ async def begin(
         user = accounts.check_password(data.username, data.password, address=address)
         return accounts.start_session(user, lifetime_s=settings.refresh_expiry_seconds)
 
-    return _session(request, await to_thread.run_sync(log_in), settings)
+    return _session(request, await to_thread.run_sync(log_in, limiter=lanes.passwords), settings)
 
 
 @post(

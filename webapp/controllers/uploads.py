@@ -16,6 +16,7 @@ from webapp.bodies import received
 from webapp.description import Described, count, text
 from webapp.errors import problems
 from webapp.guards import PUBLIC
+from webapp.lanes import Lanes
 from webapp.metrics import Metrics
 from webapp.replies import UploadReply
 from webapp.tokens import Access
@@ -144,9 +145,13 @@ async def terminate(upload_id: FromPath[str], request: Asked, service: Service) 
 @post(
     "/uploads/{upload_id:str}/job", status_code=202, tags=["uploads"], responses=problems(404, 409, 410, 413, 423, 507)
 )
-async def make_job(upload_id: FromPath[str], request: Asked, service: Service) -> UploadReply:
+async def make_job(
+    upload_id: FromPath[str], request: Asked, service: Service, lanes: NamedDependency[Lanes]
+) -> UploadReply:
     """Queue a job for an upload of which all bytes have come; asking again gives the same job."""
-    return UploadReply(job_id=await to_thread.run_sync(lambda: service.end_upload(request.auth.user, upload_id)))
+    user = request.auth.user
+    job_id = await to_thread.run_sync(lambda: service.end_upload(user, upload_id), limiter=lanes.looks)
+    return UploadReply(job_id=job_id)
 
 
 async def _append(request: Asked, writer: PieceWriter, metrics: Metrics) -> None:
