@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,55 @@ def bytes_read(monkeypatch):
         return total
 
     return since_last
+
+
+class FileServer(ThreadingHTTPServer):
+    """Gives files over HTTP, some of them badly."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), FileRequest)
+        self.files: dict[str, tuple[bytes, str]] = {}
+        self.asked: list[str] = []
+
+    def give(self, path: str, content: bytes, *, fault: str = "") -> None:
+        """Serve ``content``: whole, or truncated, as other bytes, missing, or with the line cut before the answer."""
+        self.files[path] = content, fault
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+
+
+class FileRequest(BaseHTTPRequestHandler):
+    server: FileServer
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        content, fault = self.server.files.get(self.path, (b"", "missing"))
+        if fault == "silent":
+            self.close_connection = True
+            return
+        if fault == "missing":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        body = {"truncated": content[: len(content) // 2], "other": content[::-1]}.get(fault, content)
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    with FileServer() as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
 
 
 class Serving:

@@ -9,10 +9,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from reconflow.errors import InputError, WeightsError
 from reconflow.nets.weights import (
     WEIGHTS,
     Weights,
+    absence,
     cache_folder,
+    expected_sha256,
     find_weights,
     obtain_weights,
     sha256_of,
@@ -26,7 +29,10 @@ examples:
   RECONFLOW_WEIGHTS=/data/weights reconflow weights verify
 
 Weights are looked for in the folder RECONFLOW_WEIGHTS, then in the cache (RECONFLOW_CACHE moves it), then fetched from
-their authors, whose licences are theirs to give. RECONFLOW_OFFLINE=1 fetches nothing."""
+their authors, whose licences are theirs to give. RECONFLOW_OFFLINE=1 fetches nothing.
+
+`verify` compares files with the ones reconflow is tested with, or with what was fetched at first.
+exit codes: 0 as they should be, 1 another file than expected, 2 not here"""
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -45,15 +51,16 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Do what was asked; 1 when a file is not the one reconflow is tested with."""
+    """Do what was asked; 1 when a file is not the one it should be."""
     console = Console()
     chosen = [weights_named(name) for name in arguments.names]
     if arguments.action == "fetch":
+        if not chosen:
+            raise InputError("say which weights to fetch: `reconflow weights list` names them")
         _fetch(chosen, console)
         return 0
-    chosen = chosen or list(WEIGHTS.values())
     if arguments.action == "list":
-        _list(chosen, console)
+        _list(chosen or list(WEIGHTS.values()), console)
         return 0
     return _verify(chosen, console)
 
@@ -88,16 +95,20 @@ def _fetch(chosen: list[Weights], console: Console) -> None:
 
 
 def _verify(chosen: list[Weights], console: Console) -> int:
+    here = [(weights, found) for weights in chosen or WEIGHTS.values() if (found := find_weights(weights))]
     wrong = 0
-    for weights in chosen:
-        found = find_weights(weights)
-        if found is None:
-            continue
-        path, file = found
-        digest = sha256_of(path)
-        good = not file.sha256 or digest == file.sha256
-        mark = "[green]✓[/]" if file.sha256 and good else "[dim]–[/]" if good else "[red]✗[/]"
-        word = "as expected" if file.sha256 and good else "SHA-256 not known" if good else "not as expected"
+    for weights, (path, file) in here:
+        digest, expected = sha256_of(path), expected_sha256(path, file)
+        good = digest == expected or not expected
+        mark = "[green]✓[/]" if expected and good else "[dim]–[/]" if good else "[red]✗[/]"
+        known = "as expected" if file.sha256 else "as first fetched"
+        word = known if expected and good else "SHA-256 not known" if good else f"not {known}"
         console.print(f"{mark} {weights.name:<20} {word}: {digest}  {path}", highlight=False, soft_wrap=True)
         wrong += not good
+    if absent := [absence(weights) for weights in chosen if not find_weights(weights)]:
+        raise WeightsError("; ".join(absent))
+    if not here:
+        raise WeightsError(
+            "no weights are here: `reconflow weights list` names them, and says where they are looked for"
+        )
     return int(wrong > 0)

@@ -47,6 +47,7 @@ MAX_ATTEMPTS = 3
 
 _END: dict[Stage, float] = {"extracting": 30, "matching": 70, "triangulating": 85, "decimating": 100}
 _ENGINE: dict[str, tuple[Stage, float, float]] = {
+    "weights": ("extracting", 0.0, 0.0),
     "ingest": ("extracting", 0.0, 1.0),
     "extract": ("matching", 0.0, 0.4),
     "shortlist": ("matching", 0.4, 0.45),

@@ -26,6 +26,9 @@ def download(
 ) -> Path:
     """Fetch ``url`` into ``path``, which exists only when all of it has arrived and its digest is right.
 
+    The digest stands beside it, in a file that ``sha256sum --check`` reads. What ``on_progress`` raises ends the
+    download and leaves nothing behind.
+
     Raises
     ------
     WeightsError
@@ -38,6 +41,7 @@ def download(
         digest = _fetch(url, partial, on_progress, timeout_s)
         if sha256 and digest != sha256:
             raise WeightsError(f"{url} sent other bytes than expected, SHA-256 {digest[:12]}…")
+        record_of(path).write_text(f"{digest}  {path.name}\n", encoding="utf-8")
         partial.replace(path)
     except urllib.error.HTTPError as error:
         error.close()
@@ -51,6 +55,11 @@ def download(
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def record_of(path: Path) -> Path:
+    """Return where the digest of a fetched file is kept."""
+    return path.with_name(f"{path.name}.sha256")
 
 
 def _fetch(url: str, partial: Path, on_progress: Progress, timeout_s: float) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconflow.errors import ConfigError, WeightsError
-from reconflow.nets.download import Progress, download, ignore_progress
+from reconflow.nets.download import Progress, download, ignore_progress, record_of
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ def obtain_weights(
     weights : Weights
         What is wanted.
     on_progress : callable
-        Hears bytes done and bytes in all while a file is fetched.
+        Hears bytes done and bytes in all while a file is fetched; what it raises ends that.
     tell : callable, optional
         Hears the licence, in one sentence; the log by default.
 
@@ -206,6 +206,17 @@ def obtain_weights(
 def absence(weights: Weights) -> str:
     """Return one sentence on how to get weights that are not on this machine; empty where they are."""
     return "" if find_weights(weights) else _missing(weights, f"`reconflow weights fetch {weights.name}` gets it")
+
+
+def expected_sha256(path: Path, file: WeightsFile) -> str:
+    """Return the digest a file should have: the one reconflow is tested with, or that of its first download.
+
+    Empty where neither is known.
+    """
+    if file.sha256:
+        return file.sha256
+    record = record_of(path)
+    return record.read_text(encoding="utf-8").partition(" ")[0] if record.is_file() else ""
 
 
 def weights_fingerprint(weights: Weights) -> str:

@@ -1,15 +1,18 @@
 """What has to be known before a run's first task: its methods, their weights, and where everything is stored."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from reconflow.config import PipelineConfig
-from reconflow.errors import WeightsError
+from reconflow.errors import Cancelled, WeightsError
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, weights_of
 from reconflow.nets.weights import Weights, obtain_weights
 from reconflow.pipeline.cluster import GPU, Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
 from reconflow.pipeline.matching import encoder, ready_methods
+from reconflow.pipeline.stage_counts import StageCounts
 from reconflow.pipeline.tasks import RunContext, extractor
 from reconflow.presets import NEEDS_NO_WEIGHTS
 from reconflow.stages import verify
@@ -19,7 +22,15 @@ from reconflow.store.geometries import geometries_namespace
 from reconflow.store.root import Root
 
 
-def prepare(root: Root, config: PipelineConfig, line: RunLine, *, where: Placement, tell: EventSink) -> RunContext:
+def prepare(
+    root: Root,
+    config: PipelineConfig,
+    line: RunLine,
+    *,
+    where: Placement,
+    tell: EventSink,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> RunContext:
     """Return what every task of a run is given, with the weights it needs on this machine.
 
     Features are stored by extractor, so that a run with one of several extractors shares them. The precision of
@@ -31,11 +42,13 @@ def prepare(root: Root, config: PipelineConfig, line: RunLine, *, where: Placeme
         If an extractor or matcher is unknown, or they do not go together.
     WeightsError
         If weights are neither here nor to be had.
+    Cancelled
+        If the run was cancelled while weights were fetched.
 
     """
     methods = parse_methods(config.extract.extractor, config.match.matcher)
     for weights in weights_of(methods):
-        _obtain(weights, tell)
+        _obtain(weights, tell, is_cancelled)
     encoder_name = encoder_of(methods)
     if encoder_name and config.match.precision == "auto":
         precision = "bf16" if GPU in where.learned else "fp32"
@@ -58,11 +71,24 @@ def prepare(root: Root, config: PipelineConfig, line: RunLine, *, where: Placeme
     return RunContext(root.url, config, features, geometries, line, encoder_name, encodings, needs_upright(methods))
 
 
-def _obtain(weights: Weights, tell: EventSink) -> None:
+def _obtain(weights: Weights, tell: EventSink, is_cancelled: Callable[[], bool]) -> None:
+    """See to it that a set of weights is here; fetching it is a stage, which begins with its first bytes."""
+    fetching: list[StageCounts] = []
+
+    def advance(done: int, total: int) -> None:
+        if is_cancelled():
+            raise Cancelled("the run was cancelled", stage="weights")
+        if not fetching:
+            size_mb = total / 1e6 or weights.size_mb
+            fetching.append(StageCounts("weights", "MB", max(1, round(size_mb)), 0, tell))
+        fetching[0].advance(round(done / 1e6), weights.name)
+
     try:
-        obtain_weights(weights, tell=lambda text: tell(Notice(stage="extract", message=text)))
+        obtain_weights(weights, on_progress=advance, tell=lambda text: tell(Notice(stage="weights", message=text)))
     except WeightsError as error:
         raise WeightsError(f"{error.message}; without them the preset `{NEEDS_NO_WEIGHTS}` is the next best") from error
+    for stage in fetching:
+        stage.finish()
 
 
 def needs_learned(config: PipelineConfig) -> bool:

@@ -44,6 +44,7 @@ from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.retrieval import retrieve
 from reconflow.pipeline.sight import Sight
 from reconflow.pipeline.stage_work import StageWork
+from reconflow.pipeline.tasks import RunContext
 from reconflow.pipeline.thumbnails import MOST_THUMBNAILS, make_thumbnails
 from reconflow.pipeline.turning import turned, turned_to_match
 from reconflow.pipeline.versions import versions
@@ -105,10 +106,11 @@ def run(
         line = RunLine(uuid.uuid4().hex[:12])
         with Dispatcher(client, line, is_cancelled=is_cancelled) as dispatcher:
             where = placement(client)
-            work = _Run(folder, root, config, line, dispatcher, where, on_event)
+            context = prepare(root, config, line, where=where, tell=on_event, is_cancelled=is_cancelled)
             own_cores = client.cluster is not None and COMPUTE in where.learned
-            if own_cores and work.context.upright and (hint := unused_gpu()):
+            if own_cores and context.upright and (hint := unused_gpu()):
                 on_event(Notice(stage="ingest", message=hint))
+            work = _Run(folder, root, config, context, dispatcher, where, on_event)
             return work.reconstruct(files, dataset or photos.stem)
 
 
@@ -120,7 +122,7 @@ class _Run:
         folder: RunFolder,
         root: Root,
         config: PipelineConfig,
-        line: RunLine,
+        context: RunContext,
         dispatcher: Dispatcher,
         where: Placement,
         tell: EventSink,
@@ -128,11 +130,10 @@ class _Run:
         self.folder = folder
         self.root = root
         self.config = config
-        self.line = line
+        self.context = context
         self.work = StageWork(dispatcher, where, tell)
         self.unreadable: list[Unreadable] = []
-        self.context = prepare(root, config, line, where=where, tell=tell)
-        self.sight = Sight(self.work, root, self.context)
+        self.sight = Sight(self.work, root, context)
 
     def reconstruct(self, files: Sequence[tuple[str, Path]], dataset: str) -> RunResult:
         """Go through all stages and return the result."""
@@ -253,7 +254,9 @@ class _Run:
         failed: dict[str, str] = {}
         total = sum(len(task) for task in work)
         with self.work.stage("reconstruct", unit="photos", total=total, reused=have) as stage:
-            for ended in self.work.do(todo, mapping.reconstruct, stage, self.root.url, self.line, resources=resources):
+            for ended in self.work.do(
+                todo, mapping.reconstruct, stage, self.root.url, self.context.line, resources=resources
+            ):
                 reason = ended.reason if isinstance(ended, Died) else ended.outcome.failure
                 if reason:
                     failed[ended.task.key] = reason

@@ -9,6 +9,7 @@ CLUSTER_COLORS = 8
 """Clusters take turns with so many colours; ``--c0`` … ``--c7`` in report.css."""
 
 STAGE_LABELS = {
+    "weights": "Fetching weights",
     "ingest": "Reading photos",
     "extract": "Finding features",
     "shortlist": "Choosing pairs",

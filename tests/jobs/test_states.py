@@ -18,7 +18,7 @@ from reconflow.jobs.states import (
     may_retry,
 )
 
-ENGINE = ["ingest", "extract", "shortlist", "match", "split", "reconstruct", "cloud", "report"]
+ENGINE = ["weights", "ingest", "extract", "shortlist", "match", "split", "reconstruct", "cloud", "report"]
 
 
 @given(st.integers(0, 50), st.integers(0, 50))

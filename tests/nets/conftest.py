@@ -4,9 +4,7 @@ import functools
 import importlib.util
 import os
 import socket
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -143,55 +141,6 @@ def superpoint_weights(superpoint_state, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("superpoint") / "superpoint_v1.pth"
     torch.save(superpoint_state, path)
     return path
-
-
-class FileServer(ThreadingHTTPServer):
-    """Gives files over HTTP, some of them badly."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), FileRequest)
-        self.files: dict[str, tuple[bytes, str]] = {}
-        self.asked: list[str] = []
-
-    def give(self, path: str, content: bytes, *, fault: str = "") -> None:
-        """Serve ``content``: whole, or truncated, as other bytes, missing, or with the line cut before the answer."""
-        self.files[path] = content, fault
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}{path}"
-
-
-class FileRequest(BaseHTTPRequestHandler):
-    server: FileServer
-
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        content, fault = self.server.files.get(self.path, (b"", "missing"))
-        if fault == "silent":
-            self.close_connection = True
-            return
-        if fault == "missing":
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        body = {"truncated": content[: len(content) // 2], "other": content[::-1]}.get(fault, content)
-        self.wfile.write(body)
-        self.close_connection = True
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server():
-    with FileServer() as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield made
-        made.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from reconflow.errors import ConfigError, WeightsError
+from reconflow.errors import Cancelled, ConfigError, WeightsError
 from reconflow.nets import weights as module
 from reconflow.nets.weights import (
     WEIGHTS,
@@ -13,6 +13,7 @@ from reconflow.nets.weights import (
     WeightsFile,
     absence,
     cache_folder,
+    expected_sha256,
     find_weights,
     obtain_weights,
     weights_fingerprint,
@@ -71,6 +72,25 @@ def test_what_is_missing_is_fetched_once_with_progress_and_its_licence(places, s
     assert "BSD-3-Clause" in said[0]
     assert obtain_weights(weights, tell=said.append) == path
     assert (server.asked, len(said)) == (["/model.pth"], 1)
+
+
+def test_the_digest_of_a_first_download_is_kept_beside_it(places, server):
+    server.give("/model.pth", CONTENT)
+    path = obtain_weights(entry(server.url("/model.pth"), sha256=""))
+    assert path.with_name("model.pth.sha256").read_text() == f"{DIGEST}  model.pth\n"
+    assert expected_sha256(*find_weights(entry(sha256=""))) == DIGEST
+    path.with_name("model.pth.sha256").unlink()
+    assert expected_sha256(*find_weights(entry(sha256=""))) == ""
+
+
+def test_whoever_hears_the_progress_can_end_it(places, server):
+    def stop(done, total):
+        raise Cancelled("enough")
+
+    server.give("/model.pth", CONTENT)
+    with pytest.raises(Cancelled):
+        obtain_weights(entry(server.url("/model.pth")), on_progress=stop)
+    assert not [path for path in places.rglob("*") if path.is_file()]
 
 
 # urllib leaves the socket of a server that hangs up without an answer to the garbage collector.

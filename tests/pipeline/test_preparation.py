@@ -1,5 +1,6 @@
 """What a run settles before its first task."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 pytest.importorskip("torch")
 
 from reconflow.config import load_config
-from reconflow.nets.weights import weights_named
+from reconflow.errors import Cancelled
+from reconflow.nets.weights import WEIGHTS, weights_named
 from reconflow.pipeline.cluster import Placement
 from reconflow.pipeline.control import RunLine
-from reconflow.pipeline.events import ignore
+from reconflow.pipeline.events import Notice, StageAdvanced, StageFinished, StageStarted, ignore
 from reconflow.pipeline.preparation import prepare
 from reconflow.store.root import open_root
 
@@ -25,9 +27,10 @@ def prepared(small_weights, tmp_path, monkeypatch):
     shutil.copy(small_weights, tmp_path / weights_named("mast3r").files[0].name)
     monkeypatch.setenv("RECONFLOW_WEIGHTS", str(tmp_path))
 
-    def make(where, *overrides):
+    def make(where, *overrides, **options):
         config = load_config(overrides=overrides)
-        return prepare(open_root(tmp_path / "store"), config, RunLine("r"), where=where, tell=ignore)
+        told = {"tell": ignore} | options
+        return prepare(open_root(tmp_path / "store"), config, RunLine("r"), where=where, **told)
 
     return make
 
@@ -50,3 +53,42 @@ def test_a_precision_that_is_named_is_kept_everywhere(prepared):
 def test_what_no_network_of_that_precision_made_is_shared(prepared):
     gpus, cores = (prepared(placed(**{kind: 1})) for kind in ("GPU", "CPU"))
     assert gpus.geometries == cores.geometries
+
+
+@pytest.fixture
+def to_fetch(prepared, small_weights, tmp_path, server, monkeypatch):
+    """The small MASt3R, as far away as the official one is on a new machine."""
+    mast3r = weights_named("mast3r")
+    (tmp_path / mast3r.files[0].name).unlink()
+    monkeypatch.setenv("RECONFLOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RECONFLOW_OFFLINE", raising=False)
+    server.give("/mast3r.pth", small_weights.read_bytes())
+    file = dataclasses.replace(mast3r.files[0], url=server.url("/mast3r.pth"))
+    monkeypatch.setitem(WEIGHTS, "mast3r", dataclasses.replace(mast3r, files=(file,)))
+    return tmp_path / "cache" / "weights" / file.name
+
+
+def test_fetching_weights_is_told_as_it_goes(prepared, to_fetch, small_weights):
+    heard = []
+    prepared(placed(CPU=1), "match.matcher=mast3r", tell=heard.append)
+    assert to_fetch.read_bytes() == small_weights.read_bytes()
+    steps = [event for event in heard if getattr(event, "stage", "") == "weights" and not isinstance(event, Notice)]
+    megabytes = round(small_weights.stat().st_size / 1e6)
+    assert [type(step) for step in (steps[0], steps[-1])] == [StageStarted, StageFinished]
+    assert (steps[0].unit, steps[0].total) == ("MB", megabytes)
+    assert [step.done for step in steps[1:-1]][-1] == megabytes >= 1
+
+
+def test_a_run_that_is_cancelled_while_it_fetches_leaves_nothing(prepared, to_fetch):
+    heard = []
+    fetching = lambda: any(isinstance(event, StageAdvanced) for event in heard)  # noqa: E731
+    with pytest.raises(Cancelled):
+        prepared(placed(CPU=1), "match.matcher=mast3r", tell=heard.append, is_cancelled=fetching)
+    assert fetching()
+    assert list(to_fetch.parent.iterdir()) == []
+
+
+def test_weights_that_are_here_are_no_stage(prepared):
+    heard = []
+    prepared(placed(CPU=1), "match.matcher=mast3r", tell=heard.append)
+    assert all(isinstance(event, Notice) for event in heard)

@@ -13,6 +13,7 @@ export const STAGES: Record<Stage, string> = {
 };
 
 const STEPS: Record<string, [title: string, unit: string]> = {
+  weights: ["Fetching what looks at the photos", "MB"],
   ingest: ["Reading photos", "photos"],
   extract: ["Finding details in photos", "photos"],
   shortlist: ["Choosing which photos to compare", "steps"],
