@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -21,7 +21,7 @@ from webapp.access import logging_access
 from webapp.controllers import accounts as account_routes
 from webapp.controllers import admin, downloads, drift, health, jobs, page, sessions, uploads
 from webapp.description import complete
-from webapp.errors import http_error, internal_error, library_error, too_deep
+from webapp.errors import http_error, internal_error, library_error, told_in_words, too_deep
 from webapp.guards import BearerAuthentication
 from webapp.headers import add_security_headers
 from webapp.heads import answering_head
@@ -62,7 +62,7 @@ def create_app(settings: ServiceSettings, *, service: JobService, accounts: Acco
             RecursionError: too_deep,
             Exception: internal_error,
         },
-        before_send=[metrics.count, add_security_headers],
+        before_send=[add_security_headers],
         state=State({"accounts": accounts, "jwt_secret": jwt_secret(settings)}),
         request_max_body_size=_LONGEST_BODY,
         openapi_config=_openapi(),
@@ -70,7 +70,8 @@ def create_app(settings: ServiceSettings, *, service: JobService, accounts: Acco
         debug=False,
     )
     complete(app)
-    return logging_access(honouring_method_override(answering_head(app)))
+    counted = metrics.counting(answering_head(app), routes=app)
+    return logging_access(honouring_method_override(counted))
 
 
 def _giver(value: Any) -> Any:
@@ -85,5 +86,6 @@ def _openapi() -> OpenAPIConfig:
         description="Photos in, posed cameras and point clouds out.",
         components=Components(security_schemes={"bearer": bearer}),
         security=[{"bearer": []}],
+        openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, after_request=told_in_words),
         render_plugins=[JsonRenderPlugin(path="/openapi.json"), YamlRenderPlugin(path="/openapi.yaml")],
     )

@@ -34,6 +34,7 @@ STATUS: dict[type[ReconflowError], int] = {
     errors.ConfigError: 400,
 }
 """The first class an error is an instance of decides; everything else is 500."""
+_NOTHING_HERE = "There is nothing at this address"
 _RETRY_AFTER_S = {423: "1", 429: "300", 503: "5"}
 
 
@@ -78,7 +79,7 @@ def http_error(_: "Request[Any, Any, Any]", error: HTTPException) -> Response[Pr
     """Answer with what Litestar says."""
     detail = error.detail
     if isinstance(error, NotFoundException):
-        detail = "There is nothing at this address"
+        detail = _NOTHING_HERE
     elif isinstance(error, MethodNotAllowedException):
         detail = "This address does not take this method"
     elif error.status_code == 400 and isinstance(error.extra, list):
@@ -91,6 +92,11 @@ def too_deep(request: "Request[Any, Any, Any]", error: RecursionError) -> Respon
     """Answer to JSON that is nested more deeply than it can be read."""
     logger.warning("%s %s: nested too deeply", request.method, request.url.path, exc_info=error)
     return _answer(Problem("The body is nested too deeply"), 400)
+
+
+def told_in_words(response: Response[Any]) -> Response[Any]:
+    """Return an answer of Litestar's own schema routes, whose "not found" is a page, as others are."""
+    return _answer(Problem(_NOTHING_HERE), 404) if response.status_code == 404 else response
 
 
 def internal_error(request: "Request[Any, Any, Any]", error: Exception) -> Response[Problem]:

@@ -1,5 +1,6 @@
 """HEAD wherever there is GET: the same answer, authenticated alike, without its body."""
 
+import anyio
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 _OWN_HEAD = "/uploads/"
@@ -14,12 +15,16 @@ def answering_head(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
             return
 
-        async def send_head(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message["body"] = b""
-            await send(message)
+        with anyio.CancelScope() as asking:
 
-        scope["method"] = "GET"
-        await app(scope, receive, send_head)
+            async def send_head(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    scope["method"] = "HEAD"  # as the server knows it, which then expects no body
+                    await send(message)
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    asking.cancel()  # nobody reads what follows, and a live stream would follow for hours
+
+            scope["method"] = "GET"
+            await app(scope, receive, send_head)
 
     return answer

@@ -1,8 +1,13 @@
 """What Prometheus is told. The names are the contract's; our own begin with ``reconflow_``."""
 
 import threading
+from contextlib import suppress
+from typing import Any
 
-from litestar.types import Message, Scope
+from litestar import Litestar
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.utils import normalize_path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 import reconflow
@@ -11,6 +16,8 @@ from reconflow.jobs.service import JobService
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 _LATENCIES_S = (10, 30, 60, 120, 180, 300, 600, 900)
+_METHODS: tuple[Any, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""All others share a label: anybody could make up any number of them."""
 _STAGES_S = (1, 5, 15, 60, 180, 600, 1800, 7200)
 
 
@@ -31,7 +38,7 @@ class Metrics:
         self._registered = Gauge(
             "registered_images_ratio", "Registered photos of the job that ended last", registry=registry
         )
-        self._valid = Gauge("data_valid_images_total", "Photos of the job that ended last", registry=registry)
+        self._valid = Gauge("data_valid_images_total", "Readable photos of the job that ended last", registry=registry)
         self._active = Gauge("active_jobs_total", "Jobs that are worked on", registry=registry)
         self._ready = Gauge("model_server_ready", "1 while a worker is up", registry=registry)
         self._queued = Gauge("reconflow_queue_depth", "Jobs that wait", registry=registry)
@@ -50,14 +57,28 @@ class Metrics:
         self._drift = Counter("reconflow_drift_total", "Uploads by drift", ("severity",), registry=registry)
         info = Gauge("reconflow_build_info", "Always 1", ("version",), registry=registry)
         info.labels(version=reconflow.__version__).set(1)
+        service.on_accepted(self._count_drift)
 
-    async def count(self, message: Message, scope: Scope) -> None:
-        """Count an answer, whatever made it."""
-        if message["type"] != "http.response.start" or scope["type"] != "http":
-            return
-        endpoint = scope.get("path_template") or "unmatched"
-        status = message["status"]
-        self.requests.labels(method=scope["method"], endpoint=endpoint, status=str(status)).inc()
+    def counting(self, app: ASGIApp, *, routes: Litestar) -> ASGIApp:
+        """Return the application with every answer counted, whatever made it, under its method and its route."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                await app(scope, receive, send)
+                return
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+
+            async def count(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self._count(method, _route(scope, routes), message["status"])
+                await send(message)
+
+            await app(scope, receive, count)
+
+        return answer
+
+    def _count(self, method: str, endpoint: str, status: int) -> None:
+        self.requests.labels(method=method, endpoint=endpoint, status=str(status)).inc()
         if status >= 400:
             self.errors.labels(endpoint=endpoint).inc()
 
@@ -74,15 +95,29 @@ class Metrics:
                 self._observe(job)
         return generate_latest(self._registry)
 
+    def _count_drift(self, job: Job) -> None:
+        self._drift.labels(severity=job.drift.severity).inc()
+
     def _observe(self, job: Job) -> None:
         assert job.finished_at is not None
         self._seen_at = max(self._seen_at, job.finished_at)
         self._finished.labels(result=job.stage, error_code=job.error_code or "").inc()
-        self._drift.labels(severity=job.drift.severity).inc()
         if job.started_at is not None:
             self._latency.observe(job.finished_at - job.started_at)
         if job.registration_rate is not None:
             self._registered.set(job.registration_rate)
-        self._valid.set(job.n_images)
+        n_readable = self._service.n_readable(job)
+        if n_readable is not None:
+            self._valid.set(n_readable)
         for stage, seconds in self._service.stage_seconds(job).items():
             self._stages.labels(stage=stage).observe(seconds)
+
+
+def _route(scope: Scope, routes: Litestar) -> str:
+    """Return the template of the route asked for; a method that is not allowed has not led to one yet."""
+    if template := scope.get("path_template"):
+        return str(template)
+    for method in _METHODS:
+        with suppress(HTTPException):
+            return routes.asgi_router.handle_routing(path=normalize_path(scope["path"]), method=method)[-1]
+    return "unmatched"

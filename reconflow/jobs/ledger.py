@@ -28,6 +28,8 @@ class LedgerCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many jobs there are."""
 
     stages: dict[str, int]
+    leased: int
+    """Jobs that a living runner works on."""
     oldest_queued_s: float
     """How long the oldest queued job has waited; 0 where none does."""
 
@@ -177,8 +179,10 @@ class Ledger:
         with reading(self.engine) as connection:
             stages = connection.execute(select(jobs.c.stage, func.count()).group_by(jobs.c.stage)).all()
             oldest = connection.execute(select(func.min(jobs.c.queued_at)).where(jobs.c.stage == "queued")).scalar()
+            live = select(func.count()).where(jobs.c.stage.in_(ACTIVE), jobs.c.lease_until > time.time())
+            leased = connection.execute(live).scalar() or 0
         waited = 0.0 if oldest is None else max(0.0, time.time() - oldest)
-        return LedgerCounts(stages={row[0]: row[1] for row in stages}, oldest_queued_s=waited)
+        return LedgerCounts(stages={row[0]: row[1] for row in stages}, leased=leased, oldest_queued_s=waited)
 
     # Jobs as runners see them
 

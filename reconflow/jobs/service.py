@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,11 @@ class JobService:
         )
         self._options = JobOptions(settings.config)
         self._stopping = threading.Event()
+        self._on_accepted: list[Callable[[Job], None]] = []
+
+    def on_accepted(self, listener: Callable[[Job], None]) -> None:
+        """Have ``listener`` called with every job that is made of an upload, once."""
+        self._on_accepted.append(listener)
 
     def stop(self) -> None:
         """End every look at an upload that is under way; resumable uploads keep their bytes."""
@@ -182,6 +187,8 @@ class JobService:
             self.files.delete(job_id)
             return stored
         self.files.settle(job_id)
+        for listener in self._on_accepted:
+            listener(stored)
         if self.settings.retrain_on_high_drift and seen.drift.severity == "high":
             self._retrain_if_due()
         return stored
@@ -306,7 +313,7 @@ class JobService:
         counts = self.ledger.counts()
         alive = self.ledger.runners(seen_since=time.time() - _ALIVE_S)
         return ServiceNumbers(
-            active_jobs=sum(n for stage, n in counts.stages.items() if stage not in (*FINISHED, "queued")),
+            active_jobs=counts.leased,
             queued_jobs=counts.stages.get("queued", 0),
             oldest_queued_s=counts.oldest_queued_s,
             ready=any(runner.device for runner in alive),
@@ -320,6 +327,11 @@ class JobService:
     def finished_after(self, at: float) -> list[Job]:
         """Return the jobs that ended after a time, in order."""
         return self.ledger.finished_after(at)
+
+    def n_readable(self, job: Job) -> int | None:
+        """Return how many of a job's photos could be read; ``None`` where it ended before it had a result."""
+        details = job_insights(job, JobResult(self.files.result(job.job_id))).details
+        return None if details is None else details.n_readable
 
     def stage_seconds(self, job: Job) -> dict[str, float]:
         """Return how long an ended job was in each of its stages."""

@@ -150,6 +150,18 @@ def test_head_answers_like_get_without_a_body(web, queued):
     assert web.anna.head(f"/jobs/{uuid.uuid4()}").status_code == 404
 
 
+def test_head_of_a_live_stream_is_answered_at_once(web, queued):
+    answer = web.anna.head(f"/jobs/{queued}/events", headers={"Accept": "text/event-stream"}, timeout=10)
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+    assert web.anna.get(f"/jobs/{queued}").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/schema/x", "/schema/x.json"])
+def test_an_address_where_nothing_is_says_so_in_a_sentence(web, path):
+    answer = web.anybody.get(path)
+    assert (answer.status_code, answer.json()) == (404, {"detail": "There is nothing at this address"})
+
+
 @pytest.mark.parametrize(
     "path", ["/download/jobs/{}", "/download/jobs/{}/csv", "/download/jobs/{}/a.ply", "/jobs/{}/images"]
 )
@@ -351,22 +363,65 @@ def count(text, name, **labels):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "endpoint", "status"),
+    ("method", "path", "counted_as", "endpoint", "status"),
     [
-        ("GET", "/health", "/health", 200),
-        ("GET", "/jobs", "/jobs", 401),
-        ("GET", "/nowhere", "unmatched", 404),
-        ("GET", "/jobs/00000000-0000-4000-8000-000000000000", "/jobs/{job_id}", 401),
+        ("GET", "/health", "GET", "/health", 200),
+        ("HEAD", "/health", "HEAD", "/health", 200),
+        ("GET", "/jobs", "GET", "/jobs", 401),
+        ("HEAD", "/jobs", "HEAD", "/jobs", 401),
+        ("GET", "/nowhere", "GET", "unmatched", 404),
+        ("GET", "/jobs/00000000-0000-4000-8000-000000000000", "GET", "/jobs/{job_id}", 401),
+        ("POST", "/health", "POST", "/health", 405),
+        ("PATCH", "/jobs/00000000-0000-4000-8000-000000000000", "PATCH", "/jobs/{job_id}", 405),
+        ("FOOBAR", "/health", "other", "/health", 405),
+        ("FOOBAR", "/nowhere", "other", "unmatched", 404),
     ],
 )
-def test_every_answer_is_counted_under_its_route(web, method, path, endpoint, status):
+def test_every_answer_is_counted_under_its_route(web, method, path, counted_as, endpoint, status):
     before = web.anybody.get("/metrics").text
     assert web.anybody.request(method, path).status_code == status
-    after = web.anybody.get("/metrics").text
+    assert_counted_once(before, web.anybody.get("/metrics").text, counted_as, endpoint, status)
+
+
+def assert_counted_once(before, after, method, endpoint, status):
     labels = {"method": method, "endpoint": endpoint, "status": status}
     assert count(after, "api_requests_total", **labels) == count(before, "api_requests_total", **labels) + 1
     errors = count(after, "api_errors_total", endpoint=endpoint) - count(before, "api_errors_total", endpoint=endpoint)
     assert errors == (status >= 400)
+
+
+def test_answers_over_a_limit_are_counted_too(tmp_path, site):
+    with site(tmp_path) as web:
+        wrong, huge = {"username": "anna", "password": "guess"}, {"username": "x" * (2 << 20), "password": "x"}
+        for _ in range(10):
+            web.anybody.post("/auth/token", json=wrong)
+        for body, status in ((wrong, 429), (huge, 413)):
+            before = web.anybody.get("/metrics").text
+            assert web.anybody.post("/auth/token", json=body).status_code == status
+            assert_counted_once(before, web.anybody.get("/metrics").text, "POST", "/auth/token", status)
+
+
+def test_drift_is_counted_once_for_an_upload_however_often_its_job_ends(web, small_zip):
+    headers = {"Idempotency-Key": "drift"}
+    before = web.anybody.get("/metrics").text
+    job_id = upload(web.anna, small_zip, headers=headers).json()["job_id"]
+    upload(web.anna, small_zip, headers=headers)
+    for verb in ("cancel", "retry", "cancel"):
+        web.anna.post(f"/jobs/{job_id}/{verb}")
+    after = web.anybody.get("/metrics").text
+    name, low = "reconflow_drift_total", {"severity": "low"}
+    assert count(after, name, **low) == count(before, name, **low) + 1
+
+
+def test_a_job_whose_runner_is_gone_is_not_worked_on(tmp_path, small_zip, site):
+    with site(tmp_path) as web:
+        upload(web.anna, small_zip)
+        web.service.ledger.claim("runner", lease_s=0.5)
+        assert "\nactive_jobs_total 1.0\n" in web.anybody.get("/metrics").text
+        deadline = time.monotonic() + 10
+        while "\nactive_jobs_total 0.0\n" not in web.anybody.get("/metrics").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_the_metrics_have_the_names_of_the_contract(web):

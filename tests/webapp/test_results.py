@@ -1,8 +1,11 @@
 """From an upload to its files, over HTTP, with a runner process: what a user's script does."""
 
 import io
+import re
+import time
 import zipfile
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,9 +24,12 @@ SMALL = {"extract": {"max_keypoints": 1500, "long_edge_px": 640}}
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    return make_sample(
+    """Six photos of a scene, one of something else, and a file that is none."""
+    folder = make_sample(
         tmp_path_factory.mktemp("photos"), scenes=("courtyard",), photos_per_scene=6, strays=1, size=(640, 480)
     ).images
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 not a photo")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +48,8 @@ def test_a_script_gets_clouds_and_poses_in_a_few_lines(done, tmp_path, photos):
     assert [path.suffix for path in written] == [".ply", ".csv"]
     assert len(read_ply(written[0]).points) > 100
     rows = read_poses(written[1])
-    assert sorted(row.image for row in rows) == sorted(path.name for path in photos.iterdir())
+    readable = {path.name for path in photos.iterdir()} - {"broken.jpg"}
+    assert sorted(row.image for row in rows) == sorted(readable)
     assert client.insights(job["job_id"])["n_points"] == job["n_points"]
     assert sum(image["registered"] for image in client.images(job["job_id"])) == 6
 
@@ -142,7 +149,25 @@ def test_a_finished_job_shows_in_the_metrics(done, web):
     assert 'reconflow_jobs_finished_total{error_code="",result="success"} 1.0' in text
     assert "inference_latency_seconds_count 1.0" in text
     assert "registered_images_ratio 0.857" in text
+    assert "data_valid_images_total 7.0" in text
     assert 'reconflow_stage_duration_seconds_count{stage="matching"} 1.0' in text
+
+
+def test_a_download_is_looked_at_without_being_read(done, web):
+    _, job = done
+    whole = web.anna.get(job["download_url"])
+    for _ in range(2):
+        answer = web.anna.head(job["download_url"])
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-length"] == str(len(whole.content))
+        assert answer.headers["etag"] == whole.headers["etag"]
+    assert web.anna.head(job["download_url"], headers={"Range": "bytes=0-9"}).headers["content-length"] == "10"
+
+
+def test_dask_tells_prometheus_of_the_workers(done, web):
+    [runner] = web.service.ledger.runners(seen_since=time.time() - 15)
+    address = re.match(r"http://[^/]+", runner.dashboard_url).group()
+    assert "dask_scheduler_workers{" in httpx.get(f"{address}/metrics", follow_redirects=True).text
 
 
 def test_a_finished_job_cannot_be_cancelled_and_is_deleted_whole(done, web, photos):
