@@ -145,7 +145,9 @@ class MatchConfig(_Section, frozen=True):
 class VerifyConfig(_Section, frozen=True):
     """Two-view geometry by RANSAC, and the number of inliers that counts as evidence.
 
-    ``min_inliers = 0`` takes the matcher's own acceptance level, measured on pairs of unrelated photos.
+    ``min_inliers = 0`` takes the matcher's own acceptance level, measured on pairs of unrelated photos. Places that
+    MASt3R finds lie on whole pixels of its raster: they may miss by two of those where that is more than
+    ``max_error_px``.
     """
 
     max_error_px: float = 4.0

@@ -16,6 +16,9 @@ class Points:
     """(K, 2) float32: x, y in pixels of the raw raster."""
     colors: Array
     """(K, 3) uint8: red, green, blue."""
+    raster_px: float = 0.0
+    """Pixels of the photo in one of the reduced raster that the places were found in, where they lie on whole pixels of
+    it: they are no more exact. 0 where they are as exact as keypoints."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "places", checked("places", self.places, ("K", 2), np.float32))

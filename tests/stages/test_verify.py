@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from reconflow.config import VerifyConfig
-from reconflow.core.matches import Matches, TwoViewGeometry
+from reconflow.core.cameras import Camera
+from reconflow.core.features import Features
+from reconflow.core.matches import Matches, Points, TwoViewGeometry
 from reconflow.stages.verify import is_evidence, verify_pair
 from reconflow.world.correspondences import synthetic_world
 
@@ -60,6 +62,50 @@ def test_random_matches_are_no_evidence():
     world = synthetic_world(cameras=2, points=400, outlier_ratio=1.0, seed=6)
     geometry = verified(world, 0, 1)
     assert is_evidence(geometry, len(world.matches[0, 1]), acceptance_inliers=15, config=VerifyConfig())
+
+
+def seen_on_a_raster(sizes, *, keypoints=0, astray_px=0.0):
+    """Photos of one scene, so many pixels wide, with 700 true matches of places on whole pixels of a raster of 512.
+
+    Each place is off by one of these. ``keypoints`` more are exact, but for so many pixels downwards in the second one.
+    """
+    rng = np.random.default_rng(0)
+    scene = rng.uniform((-2, -1.5, 4), (2, 1.5, 8), (keypoints + 700, 3))
+    turned = np.array([[0.989, 0, 0.149], [0, 1, 0], [-0.149, 0, 0.989]])
+    features, points, cameras = [], [], []
+    for size, seen in zip(sizes, (scene, scene @ turned.T + (-0.9, 0.05, 0.1)), strict=True):
+        focal, middle, raster_px = 1.2 * size, (size / 2, 0.375 * size), size / 512
+        exact = seen[:, :2] / seen[:, 2:] * focal + middle
+        own = exact[:keypoints] + (0, astray_px if features else 0)
+        flat, black = np.ones(keypoints, np.float32), np.zeros((keypoints, 3), np.uint8)
+        nothing = np.zeros((keypoints, 1), np.float32)
+        features.append(Features(own.astype(np.float32), flat, flat, flat, nothing, black, (size, size * 3 // 4)))
+        found = np.floor(exact[keypoints:] / raster_px + rng.normal(size=(700, 2))) + 0.5
+        points.append(Points((found * raster_px).astype(np.float32), np.zeros((700, 3), np.uint8), raster_px))
+        cameras.append(Camera.from_focal("SIMPLE_PINHOLE", size, size * 3 // 4, focal, prior=True))
+    both = np.repeat(np.arange(keypoints + 700, dtype=np.int32)[:, np.newaxis], 2, axis=1)
+    return Matches(both, *points), features, tuple(cameras)
+
+
+@pytest.mark.parametrize("sizes", [(1024, 1024), (2048, 2048), (4000, 4000), (1024, 4000), (4000, 1024)])
+def test_matches_as_exact_as_their_raster_stay_whatever_the_size_of_the_photo(sizes):
+    matches, features, cameras = seen_on_a_raster(sizes)
+    geometry = verify_pair(matches, *features, cameras=cameras, config=VerifyConfig())
+    assert 0.92 * 700 < len(geometry) < 0.98 * 700
+
+
+@pytest.mark.parametrize(("astray_px", "kept"), [(0.0, range(95, 101)), (12.0, range(6))])
+def test_keypoints_among_them_have_to_be_exact(astray_px, kept):
+    matches, features, cameras = seen_on_a_raster((4000, 4000), keypoints=100, astray_px=astray_px)
+    geometry = verify_pair(matches, *features, cameras=cameras, config=VerifyConfig())
+    assert int((geometry.inliers[:, 0] < 100).sum()) in kept
+    assert len(geometry) > 0.9 * 700
+
+
+def test_a_larger_error_that_is_allowed_holds_for_all():
+    matches, features, cameras = seen_on_a_raster((1024, 1024), keypoints=100, astray_px=12.0)
+    geometry = verify_pair(matches, *features, cameras=cameras, config=VerifyConfig(max_error_px=16))
+    assert len(geometry) > 0.95 * 800
 
 
 def geometry_of(inliers, configuration="CALIBRATED"):

@@ -77,7 +77,7 @@ class Mast3rMatcher:
     @property
     def made_with(self) -> str:
         """Revision, library, and the checkpoint by its hash."""
-        return f"{self.name} 2 of {made_with(self.file)}"
+        return f"{self.name} 3 of {made_with(self.file)}"
 
     def match_tile(
         self, views: Sequence[View], pairs: Sequence[Pair], *, config: MatchConfig
@@ -219,7 +219,7 @@ def _confidence(order: Decoded) -> Tensor:
 
 def _points(view: View, places: Array) -> Points:
     encoding = _encoding(view)
-    return Points(encoding.frame.to_photo(places), encoding.colors_at(places))
+    return Points(encoding.frame.to_photo(places), encoding.colors_at(places), max(encoding.frame.scale))
 
 
 def _encoding(view: View) -> Encoding:

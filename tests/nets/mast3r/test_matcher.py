@@ -127,6 +127,10 @@ class TestHybrid(TileMatcherContract):
         np.testing.assert_allclose(matches.first.places, matches.second.places, atol=1e-3)
         assert np.array_equal(matches.first.colors, matches.second.colors)
 
+    def test_points_say_how_exact_they_are(self, matcher, views):
+        matches = matched(matcher, views, [(0, 2)])[0]  # both are 240 px long, and 64 in the network's raster
+        assert matches.first.raster_px == matches.second.raster_px == pytest.approx(240 / 64)
+
     def test_more_seeds_give_more_points(self, matcher, views):
         few, many = (matched(matcher, views, [(0, 3)], seed_step=step)[0] for step in (16, 8))
         assert len(many.first) > 2 * len(few.first)
