@@ -96,7 +96,7 @@ def _too_large(like: OpenAPIResponse | Reference) -> OpenAPIResponse | Reference
 
 
 def _complete_response(status: str, response: OpenAPIResponse, described: Described) -> None:
-    if status == "204":
+    if status in ("204", "304"):
         response.content = None
     elif status.startswith("2") and response.content is not None:
         response.content |= {kind: OpenAPIMediaType(schema=text()) for kind in described.also}

@@ -13,6 +13,7 @@
     └── reconflow.db         the ledger, unless it is on PostgreSQL
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -86,6 +87,14 @@ class DataFolder:
     def run(self, job_id: str) -> Path:
         """Return the engine's folder of a job."""
         return self.job(job_id) / "run"
+
+    def live_cloud(self, job_id: str) -> bytes | None:
+        """Return the largest cloud of the scenes of a job that are being mapped."""
+        clouds = (self.run(job_id) / "work" / "live").glob("[!.]*.bin")
+        with contextlib.suppress(FileNotFoundError):  # mapping has ended this very moment
+            largest = max(clouds, key=lambda path: path.stat().st_size, default=None)
+            return None if largest is None else largest.read_bytes()
+        return None
 
     def result(self, job_id: str) -> Path:
         """Return where the published result of a job is."""

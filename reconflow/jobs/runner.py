@@ -217,6 +217,7 @@ class Runner:
             store=str(self._files.store),
             on_event=hear,
             is_cancelled=lease.is_over,
+            watched=True,
         )
         lease.check()
         self._files.require_space(0)

@@ -245,6 +245,13 @@ class JobService:
             raise JobStateError(f"the job is not finished: {job.stage}")
         return JobResult(self.files.result(job_id))
 
+    def live_cloud(self, user: User, job_id: str) -> bytes | None:
+        """Return the points that there are while a job is being mapped, of its largest scene; ``None`` before any."""
+        job = self.job(user, job_id)
+        if job.stage in FINISHED:
+            raise JobStateError(f"the job has ended: {job.stage}")
+        return self.files.live_cloud(job_id)
+
     def clusters(self, user: User, job_id: str) -> list[ClusterEntry]:
         """Return the models of a job; none while there are none."""
         self.job(user, job_id)

@@ -8,16 +8,21 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from reconflow.core.models import Model
 from reconflow.core.union import unite
+from reconflow.core.viewer_clouds import encode_viewer_cloud
+from reconflow.errors import OutputError
 from reconflow.pipeline.mapper_job import MapperJob, MapperLine, SceneSummary, write_summary
 from reconflow.pipeline.plan import MappingTask
 from reconflow.stages.reconstruct import View, ViewPair, reconstruct
 from reconflow.store.features import read_features
 from reconflow.store.geometries import read_geometries
+from reconflow.store.publish import publishing
 from reconflow.store.root import Root, open_root
 
 
@@ -34,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         threads=job.task.threads,
         out=path.parent,
         on_registered=_say,
+        on_points=partial(_show, Path(job.task.live)) if job.task.live else None,
     )
     write_summary(path.parent, SceneSummary(tuple(folder.name for folder in found.models), found.unregistered))
     return 0
@@ -60,6 +66,14 @@ def _pairs(root: Root, task: MappingTask) -> list[ViewPair]:
 def _say(registered: int) -> None:
     sys.stdout.write(msgspec.json.encode(MapperLine(registered)).decode() + "\n")
     sys.stdout.flush()
+
+
+def _show(path: Path, model: Model) -> None:
+    try:
+        with publishing(path) as unfinished:
+            unfinished.write_bytes(encode_viewer_cloud(model))
+    except (OSError, OutputError) as error:  # a full disk, say: mapping itself will tell
+        sys.stderr.write(f"points could not be shown: {error}\n")
 
 
 def _end_with_parent() -> None:

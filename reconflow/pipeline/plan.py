@@ -120,6 +120,8 @@ class MappingTask(msgspec.Struct, frozen=True):
     threads: int
     folder: str
     """Where the models go."""
+    live: str = ""
+    """File for the points that there are meanwhile; empty where nobody watches."""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -4,10 +4,12 @@ The order is that of the stages. Everything heavy happens in tasks on workers; t
 verified pairs, never features.
 """
 
+import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 from distributed import Client, Future
 
 from reconflow.config import PipelineConfig, config_to_tree
@@ -68,6 +70,7 @@ def run(
     store: str | None = None,
     on_event: EventSink = ignore,
     is_cancelled: Callable[[], bool] = lambda: False,
+    watched: bool = False,
 ) -> RunResult:
     """Reconstruct a folder or ZIP of photos into the folder ``out``.
 
@@ -87,6 +90,8 @@ def run(
         Hears every event, in the caller's thread.
     is_cancelled : callable
         Asked twice a second; the run ends with :class:`Cancelled` once it says so.
+    watched : bool
+        Whether points of scenes that are being mapped lie in ``work/live`` meanwhile, for viewers.
 
     Raises
     ------
@@ -110,7 +115,7 @@ def run(
             own_cores = client.cluster is not None and COMPUTE in where.learned
             if own_cores and context.upright and (hint := unused_gpu()):
                 on_event(Notice(stage="ingest", message=hint))
-            work = _Run(folder, root, config, context, dispatcher, where, on_event)
+            work = _Run(folder, root, config, context, dispatcher, where, on_event, watched)
             return work.reconstruct(files, dataset or photos.stem)
 
 
@@ -126,12 +131,14 @@ class _Run:
         dispatcher: Dispatcher,
         where: Placement,
         tell: EventSink,
+        watched: bool,
     ):
         self.folder = folder
         self.root = root
         self.config = config
         self.context = context
         self.work = StageWork(dispatcher, where, tell)
+        self.watched = watched
         self.unreadable: list[Unreadable] = []
         self.sight = Sight(self.work, root, context)
 
@@ -248,11 +255,14 @@ class _Run:
             threads=threads,
             folder=self.folder.mappings,
         )
+        if self.watched:
+            work = [msgspec.structs.replace(task, live=str(self.folder.live / f"{task.key}.bin")) for task in work]
         have = sum(len(task) for task in work if Path(task.folder).exists())
         todo = [task for task in work if not Path(task.folder).exists()]
         resources = {MAPPER: float(share)} if self.work.where.mapper else {}
         failed: dict[str, str] = {}
         total = sum(len(task) for task in work)
+        shutil.rmtree(self.folder.live, ignore_errors=True)  # of an earlier try
         with self.work.stage("reconstruct", unit="photos", total=total, reused=have) as stage:
             for ended in self.work.do(
                 todo, mapping.reconstruct, stage, self.root.url, self.context.line, resources=resources
@@ -262,6 +272,7 @@ class _Run:
                     failed[ended.task.key] = reason
                     stage.failed += len(ended.task)
                     self.work.tell(Notice(stage="reconstruct", message=f"scene {ended.task.scene}: {reason}"))
+        shutil.rmtree(self.folder.live, ignore_errors=True)
         return [_mapped(task, failed.get(task.key, "")) for task in work]
 
     def _clouds(self, scenes: Sequence[MappedScene], loaded: Future) -> list[CloudOutcome]:

@@ -85,6 +85,11 @@ class RunFolder:
         return self.path / "work" / "mappings"
 
     @property
+    def live(self) -> Path:
+        """Where points of scenes are that are being mapped, as the web page draws them."""
+        return self.path / "work" / "live"
+
+    @property
     def photos(self) -> Path:
         """Where a ZIP is unpacked to."""
         return self.path / "work" / "photos"

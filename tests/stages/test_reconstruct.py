@@ -1,12 +1,14 @@
 import dataclasses
 
 import numpy as np
+import pycolmap
 import pytest
 
 from reconflow.config import ReconstructConfig
 from reconflow.core.cameras import Camera
 from reconflow.evaluation.similarity import align_similarity
 from reconflow.stages.reconstruct import View, ViewPair, read_model, reconstruct
+from reconflow.stages.reconstruct.snapshots import read_points
 from reconflow.world.correspondences import synthetic_world
 
 
@@ -160,3 +162,40 @@ def test_short_tracks_go_where_asked(tmp_path):
     _, (model,), _ = mapped(world, tmp_path, min_track_length=5)
     assert len(model.points) > 0
     assert model.track_lengths.min() >= 5
+
+
+def test_points_are_told_on_the_way_and_change_nothing(tmp_path):
+    world = synthetic_world(cameras=14, points=300, noise_px=0.3, seed=13)
+    views, pairs = scene(world)
+    heard = []
+    for name, listener in (("alone", None), ("watched", heard.append)):
+        (tmp_path / name).mkdir()
+        reconstruct(views, pairs=pairs, config=ReconstructConfig(), threads=1, out=tmp_path / name, on_points=listener)
+    names = [path.name for path in sorted((tmp_path / "alone" / "model0").iterdir())]
+    assert {"cameras.bin", "images.bin", "points3D.bin"} <= set(names)
+    for name in names:
+        alone, watched = ((tmp_path / each / "model0" / name).read_bytes() for each in ("alone", "watched"))
+        assert alone == watched, name
+    assert [path.name for path in (tmp_path / "watched").iterdir()] == ["model0"]
+    assert 1 <= len(heard) <= 2
+    known = {tuple(color) for color in world.colors.tolist()}
+    for model in heard:
+        assert {tuple(color) for color in model.colors.tolist()} <= known
+        assert model.track_lengths.min() >= 2
+
+
+def test_points_of_a_file_are_those_that_colmap_reads(tmp_path):
+    world = synthetic_world(cameras=5, points=200, noise_px=0.3, seed=14)
+    mapped(world, tmp_path)
+    points, tracks, lengths = read_points((tmp_path / "model0" / "points3D.bin").read_bytes())
+    known = pycolmap.Reconstruction(str(tmp_path / "model0")).points3D
+    assert sorted(points["id"].tolist()) == sorted(known)
+    at = 0
+    for point, length in zip(points, lengths, strict=True):
+        same = known[int(point["id"])]
+        np.testing.assert_array_equal(point["xyz"], same.xyz)
+        assert [(e.image_id, e.point2D_idx) for e in same.track.elements] == [
+            tuple(row) for row in tracks[at : at + length].tolist()
+        ]
+        at += length
+    assert at == len(tracks)

@@ -244,6 +244,23 @@ def test_jobs_are_listed_newest_first_in_pages_of_ones_own(web, small_zip):
     assert web.anna.get("/jobs", params={"stage": "x"}).status_code == 400
 
 
+def test_points_of_a_job_under_way_are_sent_once(web, small_zip):
+    job_id = upload(web.anna, small_zip).json()["job_id"]
+    path = f"/jobs/{job_id}/clouds/live"
+    assert web.anna.get(path).status_code == 204
+    assert web.ben.get(path).status_code == 404
+    folder = web.service.files.run(job_id) / "work" / "live"
+    folder.mkdir(parents=True)
+    (folder / "small.bin").write_bytes(b"RFPC")
+    (folder / "large.bin").write_bytes(b"RFPC, of the largest scene")
+    first = web.anna.get(path)
+    assert (first.status_code, first.content) == (200, b"RFPC, of the largest scene")
+    again = web.anna.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    web.anna.post(f"/jobs/{job_id}/cancel")
+    assert web.anna.get(path).status_code == 409
+
+
 def test_jobs_are_found_by_words_and_by_several_stages(web, small_zip):
     names = {"dataset_name": "Würzburg", "scene_name": "north tower"}
     waiting, ended = (upload(web.ben, small_zip, **names).json()["job_id"] for _ in range(2))

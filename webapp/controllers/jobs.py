@@ -1,5 +1,6 @@
 """Jobs: upload, follow, steer, ask."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -7,6 +8,7 @@ import msgspec
 from anyio import to_thread
 from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Schema
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import ServerSentEvent
@@ -214,6 +216,29 @@ def thumbnail(
     """Return an upright JPEG of one photo: 160 pixels along its long edge, or 640 with ``size=large``."""
     content = service.result(request.auth.user, job_id).thumbnail(name, large=size == "large")
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
+
+
+@get(
+    "/jobs/{job_id:str}/clouds/live",
+    opt={"described": Described(headers={"If-None-Match": text("The `ETag` of the points that are known")})},
+    tags=["results"],
+    responses=problems(404, 409)
+    | {
+        204: ResponseSpec(None, description="There are no points yet"),
+        304: ResponseSpec(None, description="The points are those that are known"),
+    },
+    media_type="application/octet-stream",
+    sync_to_thread=True,
+)
+def live_cloud(job_id: FromPath[str], request: Asked, service: Service) -> Response[Any]:
+    """Return the points that there are while the cameras are being worked out, as other clouds are."""
+    content = service.live_cloud(request.auth.user, job_id)
+    if content is None:
+        return Response(b"", status_code=204)
+    headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:16]}"', "Cache-Control": "private, no-cache"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(b"", status_code=304, headers=headers)
+    return Response(content, media_type="application/octet-stream", headers=headers)
 
 
 @get(

@@ -1,5 +1,6 @@
 """COLMAP's incremental and global mapping of one scene."""
 
+import contextlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from reconflow.config import ReconstructConfig
 from reconflow.stages.reconstruct.database import write_database
 from reconflow.stages.reconstruct.merging import merge_points
 from reconflow.stages.reconstruct.refine import refine_model
+from reconflow.stages.reconstruct.snapshots import OnPoints, Snapshots
 from reconflow.stages.reconstruct.views import View, ViewPair
 
 MADE_WITH = f"mapping 2, pycolmap {pycolmap.__version__}"
@@ -36,6 +38,7 @@ def reconstruct(
     threads: int,
     out: Path,
     on_registered: Callable[[int], None] = lambda _: None,
+    on_points: OnPoints | None = None,
 ) -> Reconstructed:
     """Map a scene and write its models to ``out/model0``, ``out/model1``, …
 
@@ -56,6 +59,9 @@ def reconstruct(
         An existing folder.
     on_registered : callable
         Hears how many photos are placed by now.
+    on_points : callable, optional
+        Hears ten times of the points that there are by now, in a thread of its own; changes nothing in the models.
+        Global mapping has none before its end.
 
     """
     views, pairs = merge_points(views, pairs, cells=config.point_cells)
@@ -63,9 +69,14 @@ def reconstruct(
     work.mkdir()
     database = work / "database.db"
     write_database(database, views=views, pairs=pairs)
-    run = _map_globally if config.mapper == "global" else _map_incrementally
-    # A model that is given up was counted too: never tell more photos than there are.
-    found = run(database, work, config, threads, lambda placed: on_registered(min(placed, len(views))))
+
+    def tell(placed: int) -> None:
+        on_registered(min(placed, len(views)))  # a model that is given up was counted too
+
+    if config.mapper == "global":
+        found = _map_globally(database, work, config, threads, tell)
+    else:
+        found = _map_incrementally(database, work, config, threads, tell, views=views, on_points=on_points)
     models = [model for model in found if model.num_reg_images() >= config.min_model_images]
     models.sort(key=lambda model: (-model.num_reg_images(), -model.num_points3D(), sorted(model.reg_image_ids())))
     folders: list[Path] = []
@@ -82,23 +93,39 @@ def reconstruct(
 
 
 def _map_incrementally(
-    database: Path, work: Path, config: ReconstructConfig, threads: int, on_registered: Callable[[int], None]
+    database: Path,
+    work: Path,
+    config: ReconstructConfig,
+    threads: int,
+    on_registered: Callable[[int], None],
+    *,
+    views: Sequence[View],
+    on_points: OnPoints | None,
 ) -> list[pycolmap.Reconstruction]:
+    options = incremental_options(config, threads)
     placed = 0
 
     def count(fresh: int) -> None:
         nonlocal placed
         placed += fresh
         on_registered(placed)
+        if snapshots is not None:
+            snapshots.look()
 
-    found = pycolmap.incremental_mapping(
-        str(database),
-        str(work),
-        str(work),
-        incremental_options(config, threads),
-        initial_image_pair_callback=lambda: count(2),
-        next_image_callback=lambda: count(1),
-    )
+    with contextlib.ExitStack() as stack:
+        snapshots = None
+        if on_points is not None:
+            (work / "snapshots").mkdir()
+            snapshots = stack.enter_context(Snapshots(work / "snapshots", views, on_points))
+            snapshots.ask(options)
+        found = pycolmap.incremental_mapping(
+            str(database),
+            str(work),
+            str(work),
+            options,
+            initial_image_pair_callback=lambda: count(2),
+            next_image_callback=lambda: count(1),
+        )
     return [model for _, model in sorted(found.items())]
 
 
