@@ -19,7 +19,7 @@ from reconflow.jobs.service import JobService
 from reconflow.jobs.settings import ServiceSettings, jwt_secret
 from webapp.access import logging_access
 from webapp.controllers import accounts as account_routes
-from webapp.controllers import admin, downloads, drift, health, jobs, page, sessions, uploads
+from webapp.controllers import admin, downloads, drift, health, jobs, page, sessions, uploads, users
 from webapp.description import complete
 from webapp.errors import http_error, internal_error, library_error, told_in_words, too_deep
 from webapp.guards import BearerAuthentication
@@ -37,7 +37,8 @@ _ROUTES: list[Any] = [
     health.health, health.ready, health.metrics,
     account_routes.log_in, account_routes.refresh, account_routes.log_out,
     account_routes.list_keys, account_routes.create_key, account_routes.delete_key,
-    account_routes.list_users, account_routes.create_user,
+    account_routes.list_users, account_routes.create_user, users.change, users.remove, users.change_password,
+    users.list_keys, users.delete_key,
     sessions.begin, sessions.renew, sessions.end, admin.status,
     jobs.upload, jobs.job, jobs.status, jobs.jobs, jobs.cancel, jobs.retry, jobs.remove, jobs.events, jobs.clusters,
     jobs.insights, jobs.images, jobs.thumbnail, jobs.cameras, jobs.live_cloud, jobs.cloud, jobs.view_graph,

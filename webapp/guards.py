@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from anyio import to_thread
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -40,9 +41,8 @@ def _access(connection: "ASGIConnection[Any, Any, Any, Any]", token: str) -> Acc
     if token.startswith(_KEY_PREFIX):
         return Access(state.accounts.user_of_api_key(token), "", 0.0)
     access = decode_token(token, secret=state.jwt_secret)
-    if state.accounts.is_revoked(access.jti):
-        raise CredentialsError("The access token was revoked")
-    return access
+    user = state.accounts.user_of_access(access.user.user_id, access.jti, issued_at=access.issued_at)
+    return msgspec.structs.replace(access, user=user)
 
 
 def administrators_only(connection: "ASGIConnection[Any, Any, Any, Any]", _: BaseRouteHandler) -> None:

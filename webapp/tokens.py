@@ -23,11 +23,12 @@ class Access(msgspec.Struct, frozen=True):
     jti: str
     """The token's own id; empty for API keys."""
     expires_at: float
+    issued_at: float = 0.0
 
 
 def encode_token(user: User, *, secret: str, lifetime_s: int) -> str:
     """Return an access token for a user."""
-    now = int(time.time())
+    now = time.time()  # not in whole seconds: tokens of before a new password are told from those of after it
     claims = {"sub": user.user_id, "name": user.name, "role": user.role, "iss": _ISSUER, "iat": now}
     return jwt.encode(claims | {"exp": now + lifetime_s, "jti": uuid.uuid4().hex}, secret, algorithm=_ALGORITHM)
 
@@ -81,4 +82,4 @@ def _access(claims: dict[str, Any], what: str) -> Access:
     except msgspec.ValidationError as error:
         raise CredentialsError(f"The {what} is not valid") from error
     user = User(user_id=str(claims["sub"]), name=str(claims.get("name", "")), role=role, created_at=0.0)
-    return Access(user, str(claims["jti"]), float(claims["exp"]))
+    return Access(user, str(claims["jti"]), float(claims["exp"]), float(claims.get("iat", 0)))

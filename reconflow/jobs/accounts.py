@@ -16,7 +16,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from reconflow.errors import CredentialsError, InputError, ThrottledError
+from reconflow.errors import CredentialsError, InputError, JobStateError, ThrottledError
 from reconflow.jobs.database import reading, struct_of, take_lock, writing
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import ApiKey, Role, TokenPair, User, is_uuid
@@ -176,10 +176,22 @@ class AccountBook:
             connection.execute(delete(revoked_tokens).where(revoked_tokens.c.jti == jti))
             connection.execute(insert(revoked_tokens).values(jti=jti, expires_at=expires_at))
 
-    def is_revoked(self, jti: str) -> bool:
-        """Return whether an access token was made worthless."""
+    def user_of_access(self, user_id: str, jti: str, *, issued_at: float) -> User:
+        """Return the account of an access token as it is now.
+
+        Raises
+        ------
+        CredentialsError
+            If the token was made worthless, alone or with all of its account, or the account is gone.
+
+        """
+        revoked = select(func.count()).where(revoked_tokens.c.jti == jti).scalar_subquery()
+        query = select(*_USER_COLUMNS, users.c.tokens_from, revoked.label("revoked")).where(users.c.user_id == user_id)
         with reading(self._engine) as connection:
-            return bool(connection.execute(select(func.count()).where(revoked_tokens.c.jti == jti)).scalar())
+            row = connection.execute(query).mappings().one_or_none()
+        if row is None or row["revoked"] or issued_at < row["tokens_from"]:
+            raise CredentialsError("The access token was revoked")
+        return struct_of(row, User)
 
     def create_api_key(self, user_id: str, label: str) -> tuple[ApiKey, str]:
         """Return a new key's record, and the key, which nobody can be told again."""
@@ -222,27 +234,86 @@ class AccountBook:
         with reading(self._engine) as connection:
             return [struct_of(row, ApiKey) for row in connection.execute(query).mappings()]
 
-    def delete_api_key(self, user_id: str, key_id: str) -> bool:
-        """Remove a user's key; return whether it was there."""
+    def all_api_keys(self) -> list[ApiKey]:
+        """Return everybody's keys, newest first."""
+        query = select(*_KEY_COLUMNS).order_by(api_keys.c.created_at.desc())
+        with reading(self._engine) as connection:
+            return [struct_of(row, ApiKey) for row in connection.execute(query).mappings()]
+
+    def delete_api_key(self, user_id: str | None, key_id: str) -> bool:
+        """Remove a user's key, or anybody's where no user is named; return whether it was there."""
         if not is_uuid(key_id):
             return False
-        mine = delete(api_keys).where(api_keys.c.key_id == key_id, api_keys.c.user_id == user_id)
+        mine = delete(api_keys).where(api_keys.c.key_id == key_id)
+        if user_id is not None:
+            mine = mine.where(api_keys.c.user_id == user_id)
         with writing(self._engine) as connection:
             return connection.execute(mine).rowcount > 0
+
+    def change_user(self, user_id: str, *, role: Role | None = None, password: str | None = None) -> User | None:
+        """Give an account another role or password, and return it; ``None`` where there is none.
+
+        A new password ends all sessions of the account; its API keys go on working.
+
+        Raises
+        ------
+        InputError
+            If the password is too short.
+        JobStateError
+            If nobody would be left to administer the service.
+
+        """
+        fresh = None if password is None else self._password_hash(password)
+        mine = update(users).where(users.c.user_id == user_id)
+        with writing(self._engine) as connection:
+            take_lock(connection, "users")
+            if role == "user":
+                _require_another_admin(connection, user_id)
+            if role is not None:
+                connection.execute(mine.values(role=role))
+            if fresh is not None:
+                connection.execute(mine.values(password_hash=fresh, tokens_from=time.time()))
+                connection.execute(delete(refresh_tokens).where(refresh_tokens.c.user_id == user_id))
+        return self.user(user_id)
+
+    def remove_user(self, user_id: str) -> bool:
+        """Remove an account with its sessions and keys; return whether it was there. Its jobs stay.
+
+        Raises
+        ------
+        JobStateError
+            If nobody would be left to administer the service.
+
+        """
+        with writing(self._engine) as connection:
+            take_lock(connection, "users")
+            _require_another_admin(connection, user_id)
+            return connection.execute(delete(users).where(users.c.user_id == user_id)).rowcount > 0
 
     def _account(self, name: str, password: str, role: Role) -> dict[str, Any]:
         if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
             raise InputError("the name must be 1 to 100 printable characters")
+        secret = self._password_hash(password)
+        user = User(user_id=str(uuid.uuid4()), name=name, role=role, created_at=time.time())
+        return msgspec.to_builtins(user) | {"password_hash": secret}
+
+    def _password_hash(self, password: str) -> str:
         if len(password) < SHORTEST_PASSWORD:
             raise InputError(f"the password must be at least {SHORTEST_PASSWORD} characters long")
-        user = User(user_id=str(uuid.uuid4()), name=name, role=role, created_at=time.time())
-        return msgspec.to_builtins(user) | {"password_hash": self._hasher.hash(password)}
+        return self._hasher.hash(password)
 
     def _fits(self, stored: str, password: str) -> bool:
         try:
             return self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):
             return False
+
+
+def _require_another_admin(connection: Connection, user_id: str) -> None:
+    """Raise :class:`JobStateError` where an account is the only administrator."""
+    admins = connection.execute(select(users.c.user_id).where(users.c.role == "admin")).scalars().all()
+    if list(admins) == [user_id]:
+        raise JobStateError("this is the only administrator: make another one first")
 
 
 def _failures(connection: Connection, subject: str) -> int:

@@ -103,6 +103,7 @@ users = Table(
     Column("password_hash", Text, nullable=False),
     Column("role", String(16), nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("tokens_from", Double, nullable=False, server_default="0"),
 )
 
 refresh_tokens = Table(

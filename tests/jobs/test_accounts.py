@@ -6,7 +6,7 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select
 
-from reconflow.errors import CredentialsError, InputError, ThrottledError
+from reconflow.errors import CredentialsError, InputError, JobStateError, ThrottledError
 from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.tables import api_keys, refresh_tokens, users
 
@@ -104,10 +104,12 @@ def test_sessions_end_by_time_and_by_wish(accounts):
 
 
 def test_an_access_token_stays_revoked_until_it_would_have_ended(accounts):
+    anna = accounts.add_user("anna", PASSWORD)
     accounts.revoke_access("j", time.time() + 60)
     accounts.revoke_access("j", time.time() + 60)
-    assert accounts.is_revoked("j")
-    assert not accounts.is_revoked("k")
+    with pytest.raises(CredentialsError, match="revoked"):
+        accounts.user_of_access(anna.user_id, "j", issued_at=time.time())
+    assert accounts.user_of_access(anna.user_id, "k", issued_at=time.time()) == anna
 
 
 @pytest.mark.parametrize("key_id", ["", "\0", "x", "\ud800", "0" * 5000])
@@ -179,3 +181,68 @@ def test_a_session_that_ends_while_it_is_renewed_is_over(accounts):
         if renewed is not CredentialsError:
             with pytest.raises(CredentialsError):
                 accounts.rotate(renewed.refresh_token, lifetime_s=60)
+
+
+def test_a_new_password_ends_sessions_and_tokens_of_before(accounts):
+    anna = accounts.add_user("anna", PASSWORD)
+    session = accounts.start_session(anna, lifetime_s=60)
+    _, key = accounts.create_api_key(anna.user_id, "script")
+    before = time.time()
+    assert accounts.change_user(anna.user_id, password="another horse") == anna
+    with pytest.raises(CredentialsError):
+        accounts.rotate(session.refresh_token, lifetime_s=60)
+    with pytest.raises(CredentialsError, match="revoked"):
+        accounts.user_of_access(anna.user_id, "j", issued_at=before)
+    assert accounts.user_of_access(anna.user_id, "j", issued_at=time.time()) == anna
+    with pytest.raises(CredentialsError):
+        accounts.check_password("anna", PASSWORD, address="a")
+    assert accounts.check_password("anna", "another horse", address="a") == anna
+    assert accounts.user_of_api_key(key) == anna
+    with pytest.raises(InputError):
+        accounts.change_user(anna.user_id, password="short")
+
+
+def test_a_role_that_changes_counts_at_once(accounts):
+    accounts.ensure_admin("admin", PASSWORD)
+    anna = accounts.add_user("anna", PASSWORD)
+    issued = time.time()
+    assert accounts.change_user(anna.user_id, role="admin").role == "admin"
+    assert accounts.user_of_access(anna.user_id, "j", issued_at=issued).role == "admin"
+    assert accounts.change_user("nobody", role="user") is None
+
+
+def test_a_removed_account_has_no_sessions_tokens_or_keys(accounts):
+    anna = accounts.add_user("anna", PASSWORD)
+    session = accounts.start_session(anna, lifetime_s=60)
+    _, key = accounts.create_api_key(anna.user_id, "script")
+    assert accounts.remove_user(anna.user_id)
+    assert not accounts.remove_user(anna.user_id)
+    for attempt in (
+        partial(accounts.rotate, session.refresh_token, lifetime_s=60),
+        partial(accounts.user_of_access, anna.user_id, "j", issued_at=time.time()),
+        partial(accounts.user_of_api_key, key),
+        partial(accounts.check_password, "anna", PASSWORD, address="a"),
+    ):
+        with pytest.raises(CredentialsError):
+            attempt()
+    assert accounts.all_api_keys() == []
+
+
+def test_somebody_stays_to_administer_the_service(accounts):
+    accounts.ensure_admin("admin", PASSWORD)
+    [admin] = accounts.users()
+    for attempt in (partial(accounts.change_user, role="user"), accounts.remove_user):
+        with pytest.raises(JobStateError, match="only administrator"):
+            attempt(admin.user_id)
+    accounts.add_user("root", PASSWORD, "admin")
+    assert accounts.change_user(admin.user_id, role="user").role == "user"
+    assert accounts.remove_user(admin.user_id)
+
+
+def test_administrators_see_and_delete_everybodys_keys(accounts):
+    anna, ben = (accounts.add_user(name, PASSWORD) for name in ("anna", "ben"))
+    made = {accounts.create_api_key(user.user_id, user.name)[0] for user in (anna, ben)}
+    assert set(accounts.all_api_keys()) == made
+    for key in made:
+        assert accounts.delete_api_key(None, key.key_id)
+    assert accounts.all_api_keys() == []

@@ -64,6 +64,7 @@ def test_a_ledger_of_the_first_schema_keeps_its_jobs(database_url):
 def _downgrade(connection):
     """Take away what later migrations added."""
     connection.execute(text("ALTER TABLE runners DROP COLUMN machines"))
+    connection.execute(text("ALTER TABLE users DROP COLUMN tokens_from"))
     for name in ("ix_jobs_stage_queued_at", "ix_jobs_webhook_due_at"):
         connection.execute(text(f"DROP INDEX {name}"))
     for name in ("queued_at", "webhook_due_at", "webhook_tries"):

@@ -24,6 +24,8 @@ PROTECTED = [
     ("GET", "/download/jobs/x/csv"), ("GET", "/download/jobs/x/y.ply"), ("GET", "/clusters/x"), ("DELETE", "/jobs/x"),
     ("GET", "/jobs/x/insights"), ("GET", "/jobs/x/events"), ("GET", "/auth/keys"), ("GET", "/users"),
     ("POST", "/jobs/x/cancel"), ("POST", "/jobs/x/retry"), ("POST", "/jobs/x/links"), ("GET", "/admin/status"),
+    ("PATCH", "/users/x"), ("DELETE", "/users/x"), ("PUT", "/auth/password"), ("GET", "/admin/keys"),
+    ("DELETE", "/admin/keys/x"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,100 @@
+"""Accounts that change: an administrator's hand on those of others, and everybody's on their own password."""
+
+from typing import Annotated, Any
+
+import msgspec
+from anyio import to_thread
+from litestar import Request, delete, get, patch, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta
+
+from reconflow.errors import JobNotFoundError
+from reconflow.jobs.accounts import AccountBook
+from reconflow.jobs.records import Role
+from webapp.errors import problems
+from webapp.guards import administrators_only
+from webapp.lanes import Lanes
+from webapp.replies import KeysReply, UserReply
+from webapp.tokens import Access
+
+Accounts = NamedDependency[AccountBook]
+Password = Annotated[str, Meta(min_length=8)]
+
+
+class UserChanges(msgspec.Struct, frozen=True):
+    """What is to be another; what is left out stays."""
+
+    role: Role | None = None
+    password: Password | None = None
+
+
+class NewPassword(msgspec.Struct, frozen=True):
+    """A password in place of another."""
+
+    current: str
+    new: Password
+
+
+@patch("/users/{user_id:str}", guards=[administrators_only], tags=["accounts"], responses=problems(403, 404, 409))
+async def change(
+    user_id: FromPath[str], data: JSONBody[UserChanges], accounts: Accounts, lanes: NamedDependency[Lanes]
+) -> UserReply:
+    """Give an account another role or password. A new password ends its sessions; its API keys go on working."""
+    user = await to_thread.run_sync(
+        lambda: accounts.change_user(user_id, role=data.role, password=data.password), limiter=lanes.passwords
+    )
+    if user is None:
+        raise JobNotFoundError("there is no such account")
+    return UserReply(user_id=user.user_id, name=user.name, role=user.role, created_at=user.created_at)
+
+
+@delete(
+    "/users/{user_id:str}",
+    status_code=204,
+    guards=[administrators_only],
+    tags=["accounts"],
+    responses=problems(403, 404, 409),
+    sync_to_thread=True,
+)
+def remove(user_id: FromPath[str], accounts: Accounts) -> None:
+    """Remove an account with its sessions and API keys. Its jobs stay, for administrators to look after."""
+    if not accounts.remove_user(user_id):
+        raise JobNotFoundError("there is no such account")
+
+
+@get("/admin/keys", guards=[administrators_only], tags=["accounts"], responses=problems(403), sync_to_thread=True)
+def list_keys(accounts: Accounts) -> KeysReply:
+    """Return everybody's API keys, without the keys themselves."""
+    return KeysReply(keys=accounts.all_api_keys())
+
+
+@delete(
+    "/admin/keys/{key_id:str}",
+    status_code=204,
+    guards=[administrators_only],
+    tags=["accounts"],
+    responses=problems(403, 404),
+    sync_to_thread=True,
+)
+def delete_key(key_id: FromPath[str], accounts: Accounts) -> None:
+    """Make anybody's API key worthless."""
+    if not accounts.delete_api_key(None, key_id):
+        raise JobNotFoundError("there is no such key")
+
+
+@put("/auth/password", status_code=204, tags=["accounts"], responses=problems())
+async def change_password(
+    data: JSONBody[NewPassword],
+    request: Request[Any, Access, Any],
+    accounts: Accounts,
+    lanes: NamedDependency[Lanes],
+) -> None:
+    """Change your password. All your sessions end, this one too; your API keys go on working."""
+    address = request.client.host if request.client else ""
+
+    def replace() -> None:
+        user = accounts.check_password(request.auth.user.name, data.current, address=address)
+        accounts.change_user(user.user_id, password=data.new)
+
+    await to_thread.run_sync(replace, limiter=lanes.passwords)
