@@ -6,7 +6,7 @@ import threading
 import time
 from types import TracebackType
 
-from reconflow.errors import Cancelled, ReconflowError
+from reconflow.errors import Cancelled, ReconflowError, StoreError
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import Job
 from reconflow.jobs.states import PROGRESS, Stage, engine_progress
@@ -81,26 +81,15 @@ class Lease:
 
     def advance(self, stage: Stage, progress: float, message: str) -> None:
         """Tell how far the job is."""
-        fresh = stage != self._stage
-        self._stage, self._told_at = stage, time.monotonic()
-        kind = "stage" if fresh else "progress"
-        if not self._ledger.advance(
-            self._job_id, self.claim, stage=stage, progress=progress, message=message, kind=kind
-        ):
-            self.lost.set()
+        self._told_at = time.monotonic()
+        if self._tell("progress" if stage == self._stage else "stage", stage, progress, message):
+            self._stage = stage
 
     def hear(self, event: Event) -> None:
         """Pass an event of the engine on; a steady stream of small steps is thinned out."""
         if isinstance(event, Notice):
-            progress = PROGRESS[self._stage or "extracting"]
-            self._ledger.advance(
-                self._job_id,
-                self.claim,
-                stage=self._stage or "extracting",
-                progress=progress,
-                message=event.message,
-                kind="notice",
-            )
+            stage = self._stage or "extracting"
+            self._tell("notice", stage, PROGRESS[stage], event.message)
         elif isinstance(event, StageStarted):
             stage, progress = engine_progress(event.stage, event.reused, event.total)
             reused = f", {event.reused} of them stored already" if event.reused else ""
@@ -110,6 +99,19 @@ class Lease:
             self.advance(stage, progress, f"{event.stage}: done in {event.seconds:.1f} s")
         elif time.monotonic() - self._told_at >= _TELL_EVERY_S:
             self._step(event)
+
+    def _tell(self, kind: str, stage: Stage, progress: float, message: str) -> bool:
+        """Return whether the ledger took it. One that does not answer costs a line of the log, never the job."""
+        try:
+            ours = self._ledger.advance(
+                self._job_id, self.claim, stage=stage, progress=progress, message=message, kind=kind
+            )
+        except StoreError as error:
+            logger.warning("job %s: the ledger does not hear that %s: %s", self._job_id, message, error.message)
+            return False
+        if not ours:
+            self.lost.set()
+        return ours
 
     def _step(self, event: StageAdvanced) -> None:
         stage, progress = engine_progress(event.stage, event.done, event.total)

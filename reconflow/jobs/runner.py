@@ -5,6 +5,7 @@ after a restart, goes on from what is stored; a runner that was only slow finds 
 one of the two files where ``except Exception`` may stand: whatever a job does must not end the runner.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from reconflow.config import config_from_tree
-from reconflow.errors import Cancelled, ClusterError, ReconflowError, RunFolderBusyError
+from reconflow.errors import Cancelled, ClusterError, ReconflowError, RunFolderBusyError, StoreError
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.lease import Lease
 from reconflow.jobs.ledger import Ledger
@@ -91,7 +92,8 @@ class Runner:
             self.stop()
             for chore in chores:
                 chore.join(timeout=1)  # a webhook's receiver may be slow; what it did not take is sent again
-            self._ledger.forget_runner(self._name)
+            with contextlib.suppress(StoreError):  # it is forgotten after a day anyway
+                self._ledger.forget_runner(self._name)
 
     def _serve_on_a_cluster(self) -> None:
         self._tell(device="", dashboard_url="")
@@ -133,7 +135,10 @@ class Runner:
         )
 
     def _tell(self, **state: Any) -> None:
-        self._ledger.beat(RunnerState(runner=self._name, seen_at=time.time(), **state))
+        try:
+            self._ledger.beat(RunnerState(runner=self._name, seen_at=time.time(), **state))
+        except StoreError as error:
+            logger.warning("the ledger does not hear of this runner: %s", error.message)
 
     def _tell_jobs(self, message: str) -> None:
         with self._claiming:
@@ -247,7 +252,7 @@ class Runner:
         """The engine stopped because the lease told it to: say which of the reasons it was."""
         if lease.lost.is_set():
             logger.warning("job %s: the lease went to another runner", job.job_id)
-        elif self._ledger.is_cancel_requested(job.job_id):
+        elif self._insist(lambda: self._ledger.is_cancel_requested(job.job_id)):
             self._finish(job, lease, "cancelled", "Cancelled.", code="cancelled")
         elif lease.is_late():
             minutes = self._settings.job_timeout_s / 60
@@ -255,13 +260,14 @@ class Runner:
                 job, lease, "failed", hint("timeout"), error=f"not done after {minutes:.0f} minutes", code="timeout"
             )
         else:
-            self._ledger.release(job.job_id, lease.claim)
+            self._insist(lambda: self._ledger.release(job.job_id, lease.claim))
 
     def _leave_to_another(self, job: Job, lease: Lease) -> None:
         """Give a job back whose last runner was only slow, and has yet to see that it is not its own any more."""
         logger.warning("job %s: the runner that had it before still works on it", job.job_id)
         self._passed_over[job.job_id] = time.monotonic() + self._settings.lease_s
-        self._ledger.release(job.job_id, lease.claim, message="Waiting for the process that had the job before.")
+        message = "Waiting for the process that had the job before."
+        self._insist(lambda: self._ledger.release(job.job_id, lease.claim, message=message))
 
     def _finish(
         self,
@@ -275,17 +281,29 @@ class Runner:
         facts: Insights | None = None,
     ) -> None:
         numbers = {name: getattr(facts, name) for name in _FACTS} if facts else {}
-        kept = self._ledger.finish(
-            job.job_id,
-            lease.claim,
-            stage=stage,
-            message=message,
-            error=error,
-            error_code=code,
-            facts=numbers,
+        kept = self._insist(
+            lambda: self._ledger.finish(
+                job.job_id,
+                lease.claim,
+                stage=stage,
+                message=message,
+                error=error,
+                error_code=code,
+                facts=numbers,
+            )
         )
         if kept:
             logger.info("job %s: %s %s", job.job_id, stage, code or "")
+
+    def _insist(self, ask: Callable[[], bool]) -> bool:
+        """Return what the ledger answers, once it does; a runner that ends does not wait for it."""
+        while True:
+            try:
+                return ask()
+            except StoreError as error:
+                logger.warning("the ledger is asked again: %s", error.message)
+                if self._stopping.wait(_IDLE_S):
+                    raise
 
     def _again_and_again(self, chore: Callable[[], None], every_s: float) -> None:
         while not self._stopping.is_set():

@@ -236,6 +236,24 @@ def test_a_runner_that_was_only_slow_costs_its_job_nothing(service, photos, stag
     assert (job.stage, job.attempt, job.registration_rate) == ("success", 2, pytest.approx(6 / 7))
 
 
+def test_a_ledger_that_does_not_answer_for_a_while_costs_no_job(service, photos):
+    job_id = upload(service, photos)
+    with RunnerProcess(service.settings):
+        wait(service, job_id, until=("matching", *FINISHED))
+        with service.ledger.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE jobs RENAME TO away")
+        deadline = time.monotonic() + 120
+        while not service.files.result(job_id).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1)  # in which the end of the job is told in vain
+        with service.ledger.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE away RENAME TO jobs")
+        job = wait(service, job_id)
+        assert service.device() == "cpu"
+    assert (job.stage, job.attempt, job.registration_rate) == ("success", 1, pytest.approx(6 / 7))
+
+
 def wait_for_message(service, job_id, words, timeout_s=60):
     deadline = time.monotonic() + timeout_s
     while words not in (job := service.ledger.job(job_id)).message:
