@@ -17,7 +17,7 @@ from reconflow.jobs.database import open_database, reading, struct_of, writing
 from reconflow.jobs.listing import JobFilter, cursor_after, newest_first
 from reconflow.jobs.records import Job, JobEvent, JobPage, RunnerState
 from reconflow.jobs.states import ACTIVE, FINISHED, MAX_ATTEMPTS, PROGRESS, Stage, hint
-from reconflow.jobs.tables import events, jobs, runners, turns
+from reconflow.jobs.tables import RETRAIN, events, jobs, runners, turns
 
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Job))
 _COLUMNS = [jobs.c[name] for name in _FIELDS]
@@ -64,14 +64,22 @@ class Ledger:
 
     # Jobs as people see them
 
-    def add_job(self, job: Job, *, idempotency_key: str | None = None) -> tuple[Job, bool]:
-        """Store a job and return it with ``True``, or the one its owner stored under the same key with ``False``."""
+    def add_job(
+        self, job: Job, *, idempotency_key: str | None = None, wants_retraining: bool = False
+    ) -> tuple[Job, bool]:
+        """Store a job and return it with ``True``, or the one its owner stored under the same key with ``False``.
+
+        With ``wants_retraining`` it asks for that too, unless another job does already (`reconflow.jobs.wishes`).
+        """
         row = msgspec.to_builtins(job) | {"idempotency_key": idempotency_key}
         row |= {"queued_at": job.created_at, "webhook_tries": 0}
         try:
             with writing(self.engine) as connection:
                 connection.execute(insert(jobs).values(row))
                 _log(connection, job.job_id, "stage", job.stage, job.progress, job.message)
+                if wants_retraining:
+                    unasked = update(turns).where(turns.c.name == RETRAIN, turns.c.wanted_by.is_(None))
+                    connection.execute(unasked.values(wanted_by=job.job_id, due_at=time.time()))
         except IntegrityError:
             with reading(self.engine) as connection:
                 same = and_(jobs.c.owner_id == job.owner_id, jobs.c.idempotency_key == idempotency_key)
@@ -290,20 +298,6 @@ class Ledger:
         query = select(runners).where(runners.c.seen_at >= seen_since).order_by(runners.c.runner)
         with reading(self.engine) as connection:
             return [struct_of(row, RunnerState) for row in connection.execute(query).mappings()]
-
-    def take_turn(self, name: str, *, now: float, cooldown_s: float) -> bool:
-        """Return whether ``cooldown_s`` have passed since the last turn of this name, and if so make this the last."""
-        due = update(turns).where(turns.c.name == name, turns.c.taken_at <= now - cooldown_s).values(taken_at=now)
-        try:
-            with writing(self.engine) as connection:
-                if connection.execute(due).rowcount:
-                    return True
-                if connection.execute(select(turns.c.name).where(turns.c.name == name)).first() is not None:
-                    return False
-                connection.execute(insert(turns).values(name=name, taken_at=now))
-        except IntegrityError:  # the first turn of all, taken by somebody else a moment ago
-            return False
-        return True
 
     def _end(
         self,

@@ -8,8 +8,21 @@ from typing import Any, Literal
 import httpx
 
 from reconflow.errors import RetrainError
+from reconflow.jobs.settings import ServiceSettings
 
 DAG = "experiment_pipeline_dag"
+
+
+def retrain(settings: ServiceSettings, *, conf: Mapping[str, Any], run_id: str | None = None) -> str:
+    """Trigger retraining with the service's settings; see :func:`trigger_retraining`."""
+    return trigger_retraining(
+        url=settings.airflow_url,
+        username=settings.airflow_username,
+        password=settings.airflow_password,
+        api_version=settings.airflow_api_version,
+        conf=conf,
+        run_id=run_id,
+    )
 
 
 def trigger_retraining(
@@ -19,9 +32,10 @@ def trigger_retraining(
     password: str,
     api_version: Literal["auto", "2", "1"] = "auto",
     conf: Mapping[str, Any],
+    run_id: str | None = None,
     timeout_s: float = 10.0,
 ) -> str:
-    """Start a run of the DAG and return its id; a run of that id that exists already counts as started.
+    """Start a run of the DAG and return its id, a fresh one unless it is given; one that exists counts as started.
 
     ``auto`` asks for a token as Airflow 3 gives it, and takes the old API where there is no such place.
 
@@ -33,7 +47,7 @@ def trigger_retraining(
     """
     if not url:
         raise RetrainError("Airflow is not configured: set AIRFLOW_URL")
-    run_id = f"reconflow-{int(time.time())}-{uuid.uuid4().hex[:8]}"
+    run_id = run_id or f"reconflow-{int(time.time())}-{uuid.uuid4().hex[:8]}"
     body = {"dag_run_id": run_id, "conf": dict(conf)}
     try:
         with httpx.Client(base_url=url, timeout=timeout_s) as airflow:

@@ -26,6 +26,7 @@ from reconflow.jobs.removal import keep_house
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.states import ErrorCode, error_code, hint
 from reconflow.jobs.webhook import send_due_webhooks
+from reconflow.jobs.wishes import Wishes, grant_wish
 from reconflow.pipeline.certificates import tls
 from reconflow.pipeline.cluster import open_client
 from reconflow.pipeline.events import Event, Notice, StageStarted
@@ -77,7 +78,7 @@ class Runner:
         """Run jobs until :meth:`stop`; a cluster that is lost is opened anew."""
         chores = [
             threading.Thread(target=self._again_and_again, args=chore, daemon=True)
-            for chore in ((self._keep_house, _SWEEP_S), (self._post, _POST_S))
+            for chore in ((self._keep_house, _SWEEP_S), (self._post, _POST_S), (self._retrain, _POST_S))
         ]
         for chore in chores:
             chore.start()
@@ -317,6 +318,9 @@ class Runner:
 
     def _post(self) -> None:
         send_due_webhooks(Outbox(self._ledger), secret=self._settings.webhook_secret)
+
+    def _retrain(self) -> None:
+        grant_wish(Wishes(self._ledger), self._settings)
 
     def _keep_house(self) -> None:
         keep_house(ledger=self._ledger, files=self._files)

@@ -23,10 +23,10 @@ from reconflow.errors import (
     JobNotFoundError,
     JobStateError,
     NotReadyError,
-    RetrainError,
+    StoreError,
     TooLargeError,
 )
-from reconflow.jobs import intake, retrain
+from reconflow.jobs import intake
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.forms import UploadForm, check_form, parsed_options
 from reconflow.jobs.job_insights import JobInsights, job_insights
@@ -36,10 +36,12 @@ from reconflow.jobs.options import JobOptions
 from reconflow.jobs.records import Job, JobEvent, JobPage, User, is_uuid
 from reconflow.jobs.removal import remove_job
 from reconflow.jobs.results import ClusterEntry, JobResult
+from reconflow.jobs.retrain import retrain
 from reconflow.jobs.settings import ServiceSettings
 from reconflow.jobs.stage_times import stage_seconds
 from reconflow.jobs.states import FINISHED, may_cancel, may_retry
 from reconflow.jobs.uploads import Upload, Uploads
+from reconflow.jobs.wishes import Wishes
 from reconflow.store.publish import publishing
 
 logger = logging.getLogger(__name__)
@@ -182,15 +184,14 @@ class JobService:
             drift=seen.drift,
             webhook_url=form.webhook_url,
         )
-        stored, fresh = self.ledger.add_job(job, idempotency_key=form.idempotency_key)
+        odd = self.settings.retrain_on_high_drift and seen.drift.severity == "high"
+        stored, fresh = self.ledger.add_job(job, idempotency_key=form.idempotency_key, wants_retraining=odd)
         if not fresh:
             self.files.delete(job_id)
             return stored
         self.files.settle(job_id)
         for listener in self._on_accepted:
             listener(stored)
-        if self.settings.retrain_on_high_drift and seen.drift.severity == "high":
-            self._retrain_if_due()
         return stored
 
     def _check_size(self, size: int) -> None:
@@ -282,7 +283,7 @@ class JobService:
             shutil.rmtree(place, ignore_errors=True)
 
     def trigger_retrain(self, user: User) -> None:
-        """Start the retraining pipeline; asking again within the cool-down counts as asked.
+        """Start the retraining pipeline, now: the cool-down that this begins holds back only what uploads ask for.
 
         Raises
         ------
@@ -294,7 +295,11 @@ class JobService:
         """
         if user.role != "admin":
             raise ForbiddenError("only administrators may trigger retraining")
-        self._retrain()
+        retrain(self.settings, conf={"asked_by": user.name})
+        try:
+            Wishes(self.ledger).granted()
+        except StoreError as error:  # it has begun, whatever the ledger knows of it
+            logger.warning("the ledger does not hear that retraining was triggered: %s", error.message)
 
     def device(self) -> str:
         """Return the device of a worker, as it told of itself.
@@ -343,20 +348,3 @@ class JobService:
     def stage_seconds(self, job: Job) -> dict[str, float]:
         """Return how long an ended job was in each of its stages."""
         return stage_seconds(self.ledger, job.job_id)
-
-    def _retrain(self) -> None:
-        settings = self.settings
-        retrain.trigger_retraining(
-            url=settings.airflow_url,
-            username=settings.airflow_username,
-            password=settings.airflow_password,
-            api_version=settings.airflow_api_version,  # pyright: ignore[reportArgumentType] - checked by the settings
-            conf={},
-        )
-
-    def _retrain_if_due(self) -> None:
-        if self.ledger.take_turn("retrain", now=time.time(), cooldown_s=self.settings.retrain_cooldown_s):
-            try:
-                self._retrain()
-            except RetrainError as error:  # the upload has nothing to do with it
-                logger.warning("retraining could not be triggered: %s", error.message)

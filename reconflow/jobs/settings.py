@@ -78,7 +78,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="secret that webhooks are signed with; without it none are sent")
     ] = ""
     retrain_on_high_drift: Annotated[bool, Meta(description="trigger retraining when an upload drifts highly")] = False
-    retrain_cooldown_s: Annotated[float, Meta(description="shortest time between two triggers", ge=0)] = 3600
+    retrain_cooldown_s: Annotated[
+        float, Meta(description="for so long after one, no upload triggers another", ge=0)
+    ] = 3600
     airflow_url: Annotated[str, Meta(description="base address of Airflow")] = ""
     airflow_username: Annotated[str, Meta(description="Airflow account")] = ""
     airflow_password: Annotated[str, Meta(description="its password")] = ""

@@ -93,7 +93,11 @@ turns = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("taken_at", Double, nullable=False),
+    Column("wanted_by", String(36)),
+    Column("due_at", Double),
 )
+RETRAIN = "retrain"
+"""Name of the only row, which is always there."""
 
 users = Table(
     "users",

@@ -63,6 +63,9 @@ def test_a_ledger_of_the_first_schema_keeps_its_jobs(database_url):
 
 def _downgrade(connection):
     """Take away what later migrations added."""
+    connection.execute(text("DELETE FROM turns"))
+    for name in ("wanted_by", "due_at"):
+        connection.execute(text(f"ALTER TABLE turns DROP COLUMN {name}"))
     connection.execute(text("ALTER TABLE runners DROP COLUMN machines"))
     connection.execute(text("ALTER TABLE users DROP COLUMN tokens_from"))
     for name in ("ix_jobs_stage_queued_at", "ix_jobs_webhook_due_at"):
@@ -315,13 +318,6 @@ def test_a_runner_is_known_by_its_last_word(ledger):
     assert ledger.runners(seen_since=0) == []
 
 
-def test_a_turn_is_taken_once_in_its_time(ledger):
-    assert ledger.take_turn("retrain", now=100, cooldown_s=10)
-    assert not ledger.take_turn("retrain", now=105, cooldown_s=10)
-    assert ledger.take_turn("other", now=105, cooldown_s=10)
-    assert ledger.take_turn("retrain", now=111, cooldown_s=10)
-
-
 _CLAIMER = """
 import sys
 from reconflow.jobs.ledger import Ledger
@@ -378,24 +374,8 @@ def test_ten_thousand_jobs_are_listed_quickly(ledger):
     assert sorted(took)[2] < 0.1
 
 
-def test_a_turn_is_taken_by_one_of_many_at_once(ledger):
-    for number in range(5):
-        barrier, taken = threading.Barrier(4), []
-
-        def take(barrier=barrier, taken=taken, name=f"turn{number}"):
-            barrier.wait()
-            taken.append(ledger.take_turn(name, now=100, cooldown_s=10))
-
-        threads = [threading.Thread(target=take) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(taken) == [False, False, False, True]
-
-
 def test_a_database_that_fails_is_an_error_of_ours(ledger):
     with ledger.engine.begin() as connection:
-        connection.execute(text("DROP TABLE turns"))
+        connection.execute(text("DROP TABLE runners"))
     with pytest.raises(StoreError, match="does not answer"):
-        ledger.take_turn("x", now=1, cooldown_s=1)
+        ledger.forget_runner("x")

@@ -7,9 +7,17 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from sqlalchemy import text
 
+from reconflow.core.drift import DriftReport
 from reconflow.errors import RetrainError
+from reconflow.jobs import intake
+from reconflow.jobs.records import User
 from reconflow.jobs.retrain import trigger_retraining
+from reconflow.jobs.runner import Runner
+from reconflow.jobs.service import JobService
+from reconflow.jobs.settings import load_settings
+from reconflow.jobs.wishes import Wishes, grant_wish
 
 RUNS = "/dags/experiment_pipeline_dag/dagRuns"
 
@@ -175,3 +183,108 @@ def test_nobody_there_is_an_error():
 def test_a_useless_address_is_an_error(url):
     with pytest.raises(RetrainError):
         trigger_retraining(url=url, username="", password="", conf={})
+
+
+ADA = User(user_id="ada", name="ada", role="admin", created_at=0.0)
+
+
+@pytest.fixture
+def service(airflow, ledger, tmp_path):
+    """A service that retrains when photos drift, with the server as its Airflow."""
+    account = {"airflow_url": airflow.url, "airflow_username": "ada", "airflow_password": "secret"}
+    given = {"data_dir": tmp_path, "retrain_on_high_drift": True, "min_free_bytes": 0} | account
+    return JobService(load_settings({}, **given), ledger)
+
+
+def upload(service, monkeypatch, severity="high"):
+    """Upload photos that look as told; what the look at them costs is of no interest here."""
+    seen = intake.Intake(n_images=3, n_sampled=3, n_readable=3, drift=DriftReport(severity=severity))
+    monkeypatch.setattr(intake, "look_at", lambda *_, **__: seen)
+    path = service.incoming_path()
+    path.write_bytes(b"photos")
+    return service.accept_upload(ADA, path).job_id
+
+
+def chore(service, times=1):
+    for _ in range(times):
+        grant_wish(Wishes(service.ledger), service.settings)
+
+
+def time_passes(service, seconds):
+    with service.ledger.engine.begin() as connection:
+        connection.execute(text(f"UPDATE turns SET taken_at = taken_at - {seconds}, due_at = due_at - {seconds}"))
+
+
+def reasons(airflow):
+    return [body["conf"] for _, body in airflow.runs]
+
+
+def test_uploads_that_drift_highly_start_one_run_that_knows_the_first_of_them(service, airflow, monkeypatch):
+    upload(service, monkeypatch, "moderate")
+    first = upload(service, monkeypatch)
+    upload(service, monkeypatch)
+    assert airflow.runs == []  # no upload waits for Airflow
+    chore(service, times=2)
+    upload(service, monkeypatch)
+    chore(service, times=2)
+    assert reasons(airflow) == [{"job_id": first, "severity": "high"}]
+    time_passes(service, service.settings.retrain_cooldown_s + 1)
+    chore(service)
+    assert len(airflow.runs) == 1  # what drifted within the cool-down is dropped, not put off
+    later = upload(service, monkeypatch)
+    chore(service)
+    assert reasons(airflow)[1:] == [{"job_id": later, "severity": "high"}]
+
+
+def test_what_airflow_refuses_uses_no_turn_up_and_is_tried_again(service, airflow, monkeypatch):
+    job_id = upload(service, monkeypatch)
+    airflow.answers = [500]
+    chore(service, times=3)
+    assert (airflow.answers, airflow.runs) == ([], [])
+    time_passes(service, 61)
+    chore(service, times=2)
+    assert reasons(airflow) == [{"job_id": job_id, "severity": "high"}]
+
+
+def test_a_runner_that_dies_before_it_notes_the_answer_starts_no_second_run(service, airflow, monkeypatch):
+    job_id = upload(service, monkeypatch)
+    wishes = Wishes(service.ledger)
+    assert wishes.take(cooldown_s=0, hold_s=100) == job_id
+    assert wishes.take(cooldown_s=0, hold_s=100) is None
+    time_passes(service, 101)
+    chore(service)
+    assert airflow.runs[0][1]["dag_run_id"] == f"reconflow-{job_id}"
+
+
+def test_an_administrator_starts_a_run_whenever_they_like_and_uploads_wait_for_the_cool_down(
+    service, airflow, monkeypatch
+):
+    for _ in range(2):
+        service.trigger_retrain(ADA)
+    assert reasons(airflow) == [{"asked_by": "ada"}] * 2
+    upload(service, monkeypatch)
+    chore(service)
+    assert len(airflow.runs) == 2
+    airflow.answers = [403]
+    with pytest.raises(RetrainError, match="403"):
+        service.trigger_retrain(ADA)
+
+
+def test_without_the_setting_no_upload_asks(airflow, ledger, tmp_path, monkeypatch):
+    service = JobService(load_settings({}, data_dir=tmp_path, airflow_url=airflow.url, min_free_bytes=0), ledger)
+    upload(service, monkeypatch)
+    assert Wishes(ledger).take(cooldown_s=0, hold_s=1) is None
+
+
+def test_a_runner_does_what_uploads_ask_for(service, airflow, monkeypatch):
+    job_id = upload(service, monkeypatch)
+    runner = Runner(service.settings, service.ledger, "host:1:x")
+    monkeypatch.setattr(runner, "_serve_on_a_cluster", lambda: runner._stopping.wait(30))
+    thread = threading.Thread(target=runner.serve)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not airflow.runs and time.monotonic() < deadline:
+        time.sleep(0.02)
+    runner.stop()
+    thread.join()
+    assert reasons(airflow) == [{"job_id": job_id, "severity": "high"}]
