@@ -331,11 +331,6 @@ def config_differences(config: PipelineConfig) -> dict[str, Any]:
     return {section: options for section, options in sections.items() if options}
 
 
-def config_schema() -> dict[str, Any]:
-    """Return the JSON Schema of :class:`PipelineConfig`."""
-    return msgspec.json.schema(PipelineConfig)
-
-
 def _read_tree(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")

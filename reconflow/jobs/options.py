@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from reconflow.config import PipelineConfig, config_schema, config_to_tree, load_config
+from reconflow.config import PipelineConfig, config_to_tree, load_config
+from reconflow.config_schema import config_schema
 from reconflow.errors import ConfigError, StoreError
 from reconflow.nets.methods import why_unusable
 from reconflow.nets.registry import combinations
