@@ -127,9 +127,15 @@ class JobResult:
         self._require_cluster(cluster)
         return self._file(f"clouds/{cluster}.bin")
 
-    def thumbnail(self, name: str, *, large: bool = False) -> bytes:
-        """Return an upright JPEG of a photo: 160 pixels along the long edge, or 640 for a large one."""
+    def thumbnail(self, name: str | None = None, *, large: bool = False) -> bytes:
+        """Return an upright JPEG of a photo: 160 pixels along the long edge, or 640 for a large one.
+
+        Without a name it is the photo that sees most of the scene.
+        """
         places = msgspec.json.decode(self._file("thumbnails.json").read_bytes(), type=dict[str, str])
+        if name is None:
+            shown = [entry for entry in self.images() if entry.name in places]
+            name = max(shown, key=lambda entry: entry.inliers).name if shown else ""
         if name not in places:
             raise JobNotFoundError(f"the job has no picture of {name!r}")
         return self._file(f"{'previews' if large else 'thumbnails'}/{places[name]}").read_bytes()

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -22,14 +23,21 @@ PASSWORD = "correct horse"
 # A software renderer, because build machines have no GPU; no sandbox, because containers forbid it.
 SETTLED = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))).then(() =>
   Promise.allSettled(document.getAnimations().filter((a) => a instanceof CSSTransition).map((a) => a.finished)))"""
+SLOW = 120_000
+"""Bytes a second: the photos take some six seconds."""
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+
+
+def missing(what):
+    """Skip for want of something, or fail where these tests have to run."""
+    (pytest.fail if os.environ.get("RECONFLOW_UI_TESTS") == "required" else pytest.skip)(what)
 
 
 @pytest.fixture(scope="session")
 def service(serving, tmp_path_factory):
     """``reconflow serve`` in a process of its own, with the page built."""
     if not (FOLDER / "index.html").exists():
-        pytest.skip("the page is not built: make ui")
+        missing("the page is not built: make ui")
     data_dir = tmp_path_factory.mktemp("service")
     started = serving(
         data_dir,
@@ -59,7 +67,7 @@ def browser():
     sync_api = pytest.importorskip("playwright.sync_api")
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
-        pytest.skip("there is no chromium: apt-get install chromium")
+        missing("there is no chromium: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield running
@@ -183,6 +191,61 @@ def photos(tmp_path_factory):
     ).images
 
 
+@pytest.fixture
+def files(photos):
+    return sorted(photos.iterdir())
+
+
+@pytest.fixture
+def slow_down(context):
+    """Lets the uploads of a tab crawl."""
+
+    def limit(page):
+        network = context.new_cdp_session(page)
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": SLOW}
+        network.send("Network.enable")
+        network.send("Network.emulateNetworkConditions", limits)
+
+    return limit
+
+
+@pytest.fixture
+def slow(slow_down, signed_in):
+    """A tab whose uploads crawl; it tells the offsets that pieces were sent from."""
+    slow_down(signed_in)
+    signed_in.offsets = []
+    signed_in.on(
+        "request",
+        lambda sent: signed_in.offsets.append(int(sent.headers["upload-offset"])) if sent.method == "PATCH" else None,
+    )
+    return signed_in
+
+
+@pytest.fixture(scope="session")
+def begin():
+    """Chooses files and sends them off as a job."""
+
+    def send(page, files, dataset):
+        page.goto("/#/upload")
+        page.locator("#choose-files").set_input_files(files)
+        page.get_by_label("Project").fill(dataset)
+        page.get_by_text("Balanced").wait_for()
+        page.get_by_role("button", name="Upload and start").click()
+
+    return send
+
+
+@pytest.fixture(scope="session")
+def opened_job(api):
+    """Waits for the job's page and returns the job."""
+
+    def wait(page):
+        page.wait_for_url(re.compile(r"#/jobs/[0-9a-f-]{36}"), timeout=60_000)
+        return api.get(f"/jobs/{page.url.rsplit('/', 1)[1]}").json()
+
+    return wait
+
+
 @pytest.fixture(scope="session")
 def upload(api, photos):
     """Makes a job of the six photos without the page."""
@@ -242,8 +305,7 @@ def shot():
 def require_no_barrier(page, axe, name):
     """Fail where axe-core finds what keeps people from using the page, or a phone has to scroll sideways."""
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
-    if not axe.exists():
-        return
+    assert axe.exists(), "axe-core is not installed: make ui"
     page.evaluate(axe.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
     serious = [

@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 from PIL import Image, ImageEnhance
+from playwright.sync_api import expect
 
 from reconflow.jobs.drift import summarize_photos, write_baseline
 
@@ -16,9 +17,12 @@ def steps_seen(page):
     page.evaluate(
         """() => {
           window.seen = [];
+          window.counts = [];
           const look = () => {
             const now = document.querySelector("[aria-current=step]")?.textContent;
             if (now && window.seen.at(-1) !== now) window.seen.push(now);
+            const count = document.querySelector(".tracker-now")?.textContent;
+            if (/\\d+ of \\d+/.test(count) && !window.counts.includes(count)) window.counts.push(count);
           };
           new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
           look();
@@ -36,6 +40,7 @@ def test_a_job_is_followed_from_stage_to_stage_to_its_result(signed_in, upload):
     assert len(seen) >= 3
     order = ["Waiting", "Checking photos", "Comparing photos", "Building the 3D model", "Finishing", "Done"]
     assert seen == sorted(seen, key=order.index)
+    assert any(re.search(r"[1-9]\d* of \d+ (photos|pairs)", count) for count in signed_in.evaluate("window.counts"))
     signed_in.get_by_text("photos placed", exact=True).wait_for()
 
 
@@ -92,23 +97,60 @@ def test_jobs_are_found_by_name_and_state(signed_in, finished):
     page.get_by_role("heading", name="Courtyard").wait_for()
 
 
-def test_results_are_downloaded_by_the_browser_itself(signed_in, finished, context, tmp_path):
+def test_the_keyboard_stays_on_its_row_while_the_list_is_kept_up_to_date(signed_in, api, upload):
     page = signed_in
-    page.goto(f"/#/jobs/{finished}/downloads")
-    names = ["All point clouds", "Table", "COLMAP models", "transforms.json of Scene 1", "Scene 1, all points"]
+    job_id = upload("watched", extract={"max_keypoints": 1903})
+    page.goto("/#/jobs")
+    row = page.locator(f"a[href='#/jobs/{job_id}']")
+    row.focus()
+    before = row.inner_text()
+    upload("newer", extract={"max_keypoints": 1904})
+    page.locator("a.job", has_text="newer").wait_for()
+    expect(row).not_to_have_text(before)
+    expect(row).to_be_focused()
+
+
+def test_results_are_downloaded_by_the_browser_itself(signed_in, finished, context):
+    page = signed_in
+    page.goto(f"/#/jobs/{finished}")
+    page.get_by_role("button", name="Download").click()
+    page.get_by_role("link", name="COLMAP models").get_by_text(re.compile(r"\d (kB|MB)")).wait_for()
     got = {}
-    for name in names:
+    for link in page.locator("#panel-downloads a[download]").all():
         with page.expect_download() as download:
-            page.get_by_role("link", name=name).first.click()
-        got[name] = download.value.path()
-    assert all(name.endswith(".ply") for name in zipfile.ZipFile(got["All point clouds"]).namelist())
-    assert got["Table"].read_text().startswith("dataset,scene,image,rotation_matrix,translation_vector")
-    assert any("cameras" in name for name in zipfile.ZipFile(got["COLMAP models"]).namelist())
-    assert '"frames"' in got["transforms.json of Scene 1"].read_text()
-    assert got["Scene 1, all points"].read_bytes().startswith(b"ply")
+            link.click()
+        got[link.locator("strong").inner_text()] = download.value
+    paths = {name: download.path() for name, download in got.items()}
+    assert {*paths} == {
+        "All point clouds",
+        "Table",
+        "Table for the Image Matching Challenge",
+        "COLMAP models",
+        "transforms.json of Scene 1",
+        "Scene 1, cleaned",
+        "Scene 1, all points",
+    }
+    assert all(name.endswith(".ply") for name in zipfile.ZipFile(paths["All point clouds"]).namelist())
+    assert paths["Table"].read_text().startswith("dataset,scene,image,rotation_matrix,translation_vector")
+    assert paths["Table for the Image Matching Challenge"].read_text().startswith("image_id,")
+    assert any("cameras" in name for name in zipfile.ZipFile(paths["COLMAP models"]).namelist())
+    assert '"frames"' in paths["transforms.json of Scene 1"].read_text()
+    assert got["transforms.json of Scene 1"].suggested_filename == "transforms-scene-1.json"
+    assert paths["Scene 1, all points"].read_bytes().startswith(b"ply")
+    assert paths["Scene 1, cleaned"].read_bytes().startswith(b"ply")
     with context.expect_page() as opened:
         page.get_by_role("link", name="Report").click()
     opened.value.get_by_text("photos").first.wait_for()
+
+
+def test_links_to_downloads_are_renewed_after_a_long_sleep(page, sign_in, finished):
+    page.clock.install()
+    sign_in(page, f"/#/jobs/{finished}/downloads")
+    link = page.get_by_role("link", name="COLMAP models")
+    old = link.get_attribute("href")
+    page.clock.pause_at(page.evaluate("Date.now()") + 20 * 60_000)  # no timer fires on the way
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(link).not_to_have_attribute("href", old)
 
 
 def test_the_whole_page_works_from_the_keyboard(signed_in, finished):

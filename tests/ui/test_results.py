@@ -341,7 +341,7 @@ def test_photos_are_sorted_searched_and_shown_in_3d(opened, two_balls):
     expect(rows).to_have_count(1)
     expect(rows.first).to_contain_text("Left out")
     page.get_by_label("Search photos by name or reason").fill("model0/0003")
-    page.get_by_role("button", name="cluster1_model0/0003.jpg").click()
+    page.get_by_role("button", name="cluster1_model0/0003.jpg", exact=True).click()
     page.get_by_role("button", name="Show in 3D").click()
     page.locator(".scene-stage[data-points='900']").wait_for()
     panel = page.get_by_role("complementary", name="Scene and selected photo")
@@ -353,7 +353,7 @@ def test_a_photo_chosen_in_the_table_moves_the_camera_of_the_view(opened, two_ba
     stage(page)
     before = pixels(page)
     page.get_by_role("tab", name="Photos").click()
-    page.get_by_role("button", name="cluster0_model0/0007.jpg").click()
+    page.get_by_role("button", name="cluster0_model0/0007.jpg", exact=True).click()
     page.get_by_role("tab", name="3D view").click()
     page.wait_for_timeout(1200)
     assert np.abs(pixels(page) - before).mean() > 3
@@ -382,6 +382,10 @@ def test_quality_speaks_of_photos_and_not_of_statistics(opened, two_balls):
     page = opened(two_balls, "insights")
     page.get_by_role("tabpanel", name="Quality").get_by_text("These photos are darker than usual").wait_for()
     page.get_by_text("20 %, usually 50 %").wait_for()
+    dots = page.locator(".drift-plot .drift-dot").evaluate_all("all => all.map((dot) => dot.getAttribute('cx'))")
+    assert dots == ["12.5%", "52.5%"]  # −6 and 0.4 between −8 and 8
+    page.get_by_text("very unusual").wait_for()
+    page.get_by_text("Check the result with care: the photos are unlike").wait_for()
     page.get_by_text("3 photos of scene 1 hang on this one pair").wait_for()
     page.get_by_text("1 min 01 s").wait_for()
     assert "robust_z" not in page.content()
@@ -442,7 +446,7 @@ def test_without_webgl_a_sentence_says_so_and_the_rest_works(blind_page, two_bal
     page.get_by_text("This browser cannot draw in 3D").wait_for()
     assert not page.get_by_label("Point size").is_visible()
     page.get_by_role("tab", name="Photos").click()
-    page.get_by_role("button", name="cluster0_model0/0002.jpg").click()
+    page.get_by_role("button", name="cluster0_model0/0002.jpg", exact=True).click()
     page.get_by_role("img", name="The photo cluster0_model0/0002.jpg").wait_for()
 
 

@@ -106,6 +106,9 @@ def test_cameras_transforms_models_pictures_and_the_report_are_there(done, web):
     name = next(iter(cameras["images"]))
     picture = web.anna.get(f"/jobs/{job_id}/thumbnail", params={"name": name})
     assert (picture.headers["content-type"], picture.content[:2]) == ("image/jpeg", b"\xff\xd8")
+    cover = web.anna.get(f"/jobs/{job_id}/thumbnail")
+    shown = [web.anna.get(f"/jobs/{job_id}/thumbnail", params={"name": one}).content for one in cameras["images"]]
+    assert cover.content in shown
     report = web.anna.get(f"/download/jobs/{job_id}/report")
     assert "sandbox" in report.headers["content-security-policy"]
     assert "</html>" in report.text

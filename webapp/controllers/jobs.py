@@ -208,12 +208,15 @@ def images(job_id: FromPath[str], request: Asked, service: Service) -> ImagesRep
 )
 def thumbnail(
     job_id: FromPath[str],
-    name: FromQuery[str],
     request: Asked,
     service: Service,
+    name: FromQuery[str | None] = None,
     size: FromQuery[Literal["small", "large"]] = "small",
 ) -> Response[bytes]:
-    """Return an upright JPEG of one photo: 160 pixels along its long edge, or 640 with ``size=large``."""
+    """Return an upright JPEG of one photo: 160 pixels along its long edge, or 640 with ``size=large``.
+
+    Without a ``name`` it is the photo that sees most of the scene.
+    """
     content = service.result(request.auth.user, job_id).thumbnail(name, large=size == "large")
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
 

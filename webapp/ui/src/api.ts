@@ -1,5 +1,5 @@
 import { found, lost } from "./connection";
-import { accessToken, forget, renew } from "./session";
+import { accessToken, account, forget, renew } from "./session";
 import type {
   ApiKey,
   Cluster,
@@ -109,9 +109,9 @@ export class Api {
     return this.json("/admin/status");
   }
 
-  /** Returns the address of a photo's small picture, good while the page is open. */
-  thumbnail(id: string, name: string): Promise<string> {
-    const path = `/jobs/${id}/thumbnail?name=${encodeURIComponent(name)}`;
+  /** Returns the address of a photo's small picture, good while the page is open; without a name of one that shows the job. */
+  thumbnail(id: string, name?: string): Promise<string> {
+    const path = `/jobs/${id}/thumbnail${name === undefined ? "" : `?name=${encodeURIComponent(name)}`}`;
     let found = this.thumbnails.get(path);
     if (found === undefined) {
       found = this.ask(path).then(async (answer) => URL.createObjectURL(await answer.blob()));
@@ -132,12 +132,24 @@ export class Api {
     return answer;
   }
 
-  /** Asks and returns whatever comes back, also a refusal; a token that has run out is renewed once. */
+  /**
+   * Asks and returns whatever comes back, also a refusal; a token that has run out is renewed once.
+   *
+   * Where the session itself has run out, this waits until the same person has signed in again, and asks once more.
+   */
   async answer(path: string, init: RequestInit = {}): Promise<Response> {
-    let answer = await this.once(path, init);
-    if (answer.status === 401 && (await renew())) answer = await this.once(path, init);
-    if (answer.status === 401) forget();
-    return answer;
+    const asker = account.value?.name;
+    const first = await this.renewed(path, init);
+    if (first.status !== 401) return first;
+    forget();
+    const who = await signedIn(init.signal);
+    return who === asker || asker === undefined ? this.renewed(path, init) : first;
+  }
+
+  private async renewed(path: string, init: RequestInit): Promise<Response> {
+    const answer = await this.once(path, init);
+    if (answer.status !== 401 || !(await renew().catch(offline))) return answer;
+    return this.once(path, init);
   }
 
   private async once(path: string, init: RequestInit): Promise<Response> {
@@ -151,10 +163,32 @@ export class Api {
       return answer;
     } catch (error) {
       if (init.signal?.aborted) throw error;
-      lost();
-      throw new OfflineError();
+      return offline();
     }
   }
+}
+
+function offline(): never {
+  lost();
+  throw new OfflineError();
+}
+
+/** Waits until somebody is signed in, and returns who. */
+function signedIn(signal?: AbortSignal | null): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      queueMicrotask(() => stop());
+      reject(new DOMException("nobody waits for it any more", "AbortError"));
+    };
+    const stop = account.watch((who) => {
+      if (who === null) return;
+      queueMicrotask(() => stop());
+      signal?.removeEventListener("abort", end);
+      resolve(who.name);
+    });
+    signal?.addEventListener("abort", end);
+    if (signal?.aborted) end();
+  });
 }
 
 /** Returns a refusal as an error with the service's own sentence. */

@@ -22,7 +22,11 @@ export function lost(): void {
 
 /** Calls back once the service answers again; returns what forgets about it. */
 export function whenBack(callback: () => void): () => void {
-  if (connected.value) return () => undefined;
+  if (connected.value) {
+    // Another request came through meanwhile: the line was gone for a moment only.
+    const timer = window.setTimeout(callback, ASK_EVERY_MS);
+    return () => window.clearTimeout(timer);
+  }
   const stop = connected.watch((value) => {
     if (!value) return;
     stop();

@@ -8,6 +8,8 @@ export function ask(question: {
   action: string;
   danger?: boolean;
   act: () => Promise<void>;
+  /** Nothing is asked: there is one button. */
+  told?: boolean;
 }): Promise<boolean> {
   return new Promise((resolve) => {
     let done = false;
@@ -19,6 +21,7 @@ export function ask(question: {
     );
     const keep = element("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Keep");
     if (!question.danger) keep.textContent = "Back";
+    keep.hidden = question.told === true;
     const submit = async (event: Event): Promise<void> => {
       event.preventDefault();
       act.disabled = true;
@@ -51,6 +54,11 @@ export function ask(question: {
     });
     document.body.append(dialog);
     dialog.showModal();
-    keep.focus();
+    (question.told === true ? act : keep).focus();
   });
+}
+
+/** Tells something that needs no more than to be read. */
+export async function tell(title: string, text: string): Promise<void> {
+  await ask({ title, text, action: "All right", act: async () => undefined, told: true });
 }

@@ -27,6 +27,42 @@ export function fill(target: Element, ...children: Child[]): void {
   target.replaceChildren(...kept(children));
 }
 
+/**
+ * Makes an element's children look like these, and changes only what is different, so that the keyboard stays where it is.
+ *
+ * Elements that stay keep their own listeners: for what is only shown.
+ */
+export function refill(target: Element, ...children: Child[]): void {
+  const old = [...target.childNodes];
+  arrange(
+    target,
+    kept(children).map((child, at) => {
+      const made = typeof child === "string" ? document.createTextNode(child) : child;
+      return matched(old[at], made);
+    }),
+  );
+}
+
+function matched(old: Node | undefined, made: Node): Node {
+  if (old === undefined || old.nodeName !== made.nodeName) return made;
+  if (old.isEqualNode(made)) return old;
+  if (!(old instanceof Element && made instanceof Element)) return made;
+  for (const { name } of [...old.attributes]) if (!made.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of made.attributes) old.setAttribute(name, value);
+  refill(old, ...made.childNodes);
+  return old;
+}
+
+/** Makes these an element's children, in this order, and moves only those that do not stand where they should. */
+export function arrange(target: Element, children: readonly Node[]): void {
+  const wanted = new Set(children);
+  for (const child of [...target.childNodes]) if (!wanted.has(child)) child.remove();
+  children.forEach((child, at) => {
+    const there = target.childNodes[at];
+    if (there !== child) target.insertBefore(child, there ?? null);
+  });
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Makes an SVG element; attributes as they stand in SVG. */

@@ -21,15 +21,29 @@ import "./styles/upload.css";
 const api = new Api();
 const transfers = new Transfers(api);
 
+const TITLES: Record<string, string | undefined> = {
+  jobs: "Jobs",
+  upload: "New job",
+  account: "Account",
+  admin: "Service",
+};
+
+function titled(title: string | undefined, page: Page): Page {
+  return (main, place) => {
+    document.title = title === undefined ? "reconflow" : `${title} – reconflow`;
+    return page(main, place);
+  };
+}
+
 function pageAt([name = "jobs", ...rest]: Place): Page {
   if (name === "jobs" && rest.length > 0) return jobPage(api);
   const pages: Record<string, Page> = {
     jobs: jobsPage(api, transfers),
     upload: uploadPage(api, transfers),
     account: accountPage(api),
-    admin: adminPage(api),
+    ...(account.value?.role === "admin" ? { admin: adminPage(api) } : {}),
   };
-  return pages[name] ?? missingPage;
+  return titled(TITLES[name], pages[name] ?? missingPage);
 }
 
 /** Shows pages while somebody is signed in. A session that runs out leaves the page as it is, below the sign-in. */
@@ -44,7 +58,7 @@ function begin(target: HTMLElement): void {
     dialog.close();
     if (shown?.name === who.name) return;
     shown?.end();
-    const frame = shell(target);
+    const frame = shell(target, transfers);
     const leave = follow(frame.main, pageAt);
     shown = {
       name: who.name,

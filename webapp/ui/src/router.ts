@@ -9,7 +9,16 @@ export function place(): Place {
     .replace(/^#\/?/, "")
     .split("/")
     .filter((part) => part !== "")
-    .map(decodeURIComponent);
+    .map(readable);
+}
+
+/** A part of an address without its escapes, or as it stands where they make no sense. */
+function readable(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 export function address(...parts: string[]): string {

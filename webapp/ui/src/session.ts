@@ -9,9 +9,12 @@ let token = "";
 let expiresAt = 0;
 let renewing: Promise<boolean> | null = null;
 
-/** Who signs out in one tab does so in all. */
+/** Who signs out in one tab does so in all; nothing of theirs stays on the page. */
 const tabs = new BroadcastChannel("reconflow-session");
-tabs.addEventListener("message", () => forget());
+tabs.addEventListener("message", () => {
+  forget();
+  location.reload();
+});
 
 /** Returns a token that is good for a while yet, or `null` where a person has to sign in. */
 export async function accessToken(): Promise<string | null> {
@@ -37,11 +40,12 @@ export async function signIn(username: string, password: string): Promise<Respon
   return answer;
 }
 
+/** Ends the session, and with it the cookie; throws where the service does not hear of it. */
 export async function signOut(): Promise<void> {
   const headers: Record<string, string> = token === "" ? {} : { Authorization: `Bearer ${token}` };
-  await fetch("/auth/session", { method: "DELETE", headers });
+  const answer = await fetch("/auth/session", { method: "DELETE", headers });
+  if (!answer.ok) throw new Error(`The service answered ${answer.status}.`);
   tabs.postMessage("signed out");
-  forget();
 }
 
 export function forget(): void {

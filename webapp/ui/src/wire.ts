@@ -252,4 +252,12 @@ export interface OptionsReply {
   /** What keeps presets from running here, by name. */
   presets_missing: Record<string, string>;
   defaults: Record<string, unknown>;
+  methods: Method[];
+}
+
+/** A finder of details and a matcher that go together. */
+export interface Method {
+  extractor: string;
+  matcher: string;
+  usable: boolean;
 }

@@ -29,7 +29,8 @@ const STEPS: Record<string, [title: string, unit: string]> = {
 const ADVICE: Record<string, string> = {
   no_images: "Send JPEG, PNG, TIFF, BMP or WebP photos.",
   too_few_images: "Send at least three readable photos; twenty or more that overlap work well.",
-  no_matches: "Photos must show the same place and overlap by half. Take more of them, closer together, and try again.",
+  no_matches:
+    "Photos must show the same place and overlap by half. Take more of them, closer together, and begin a new job with all of them.",
   no_model: "Walk around while you take photos instead of turning on the spot, or try again with the quality “Best”.",
   bad_options: "A setting is out of range: begin a new job with the usual settings.",
   out_of_memory: "There was not enough memory. Try again with the quality “Fast”, or with fewer photos.",
@@ -76,6 +77,11 @@ export function feature(name: string): string {
   return FEATURES[name] ?? name.replaceAll("_", " ");
 }
 
+/** Whether the same photos would fail in the same way once more. */
+export function needsOtherPhotos(job: Job): boolean {
+  return ["no_images", "too_few_images", "no_matches"].includes(job.error_code ?? "");
+}
+
 export function advice(job: Job): string {
   return ADVICE[job.error_code ?? ""] ?? job.hint ?? step(job.message);
 }
@@ -107,11 +113,15 @@ export function bytes(count: number): string {
   return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
+/** Its spaces do not break: the parts are one thing. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
-  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
+  if (whole < 60) return `${whole}\u00a0s`;
+  const [large, small, units] =
+    whole < 3600
+      ? [Math.floor(whole / 60), whole % 60, ["min", "s"]]
+      : [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), ["h", "min"]];
+  return `${large}\u00a0${units[0]}\u00a0${String(small).padStart(2, "0")}\u00a0${units[1]}`;
 }
 
 export function ago(seconds: number): string {
@@ -123,16 +133,21 @@ export function ago(seconds: number): string {
 }
 
 export function moment(seconds: number): string {
-  return new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" }).format(new Date(seconds * 1000));
+  const style = { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" } as const;
+  return new Intl.DateTimeFormat("en", style).format(new Date(seconds * 1000));
 }
 
 export function clock(seconds: number): string {
   return new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" }).format(new Date(seconds * 1000));
 }
 
+export function sentenceOf(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 export function sentence(error: unknown): string {
   if (!(error instanceof Error)) return "Something went wrong.";
   const text = error.message;
   const whole = /[.!?…]$/.test(text) ? text : `${text}.`;
-  return whole.charAt(0).toUpperCase() + whole.slice(1);
+  return sentenceOf(whole);
 }

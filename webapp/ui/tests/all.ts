@@ -1,2 +1,3 @@
+import "./archive.test";
 import "./cloud.test";
 import "./framing.test";

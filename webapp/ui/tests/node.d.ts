@@ -1,6 +1,6 @@
 /** The little of Node that the tests use. */
 declare module "node:test" {
-  export function test(name: string, body: () => void): void;
+  export function test(name: string, body: () => void | Promise<void>): void;
 }
 
 declare module "node:assert/strict" {
@@ -11,4 +11,13 @@ declare module "node:assert/strict" {
     throws(body: () => unknown, expected: RegExp): void;
   };
   export default assert;
+}
+
+declare module "node:fs" {
+  export function mkdirSync(path: string, options: { recursive: boolean }): void;
+  export function writeFileSync(path: string, content: Uint8Array): void;
+}
+
+declare module "node:zlib" {
+  export function crc32(content: Uint8Array): number;
 }

@@ -1,34 +1,67 @@
 import { element, fill } from "../element";
 import { icon } from "../icons";
+import { loading, trouble } from "../loading";
 import { clusterTitle } from "../results/clusters";
 import type { Mount } from "../results/context";
 import type { Cluster } from "../wire";
-import { number, sentence } from "../words";
+import { bytes, number } from "../words";
 
 const RENEW_MS = 8 * 60_000;
 
 /** All that can be taken away. The links carry a token of a few minutes, so that the browser loads large files itself. */
 export const mountDownloads: Mount = (target, { api, job }) => {
-  let timer = 0;
-  let left = false;
-  const draw = async (): Promise<void> => {
-    try {
-      const [link, clusters] = await Promise.all([api.link(job.job_id), api.clusters(job.job_id)]);
-      if (left) return;
-      fill(target, ...groups(job.job_id, link, clusters));
-      timer = window.setTimeout(() => void draw(), RENEW_MS);
-    } catch (error) {
-      if (left) return;
-      const again = element("button", { type: "button", class: "button", onclick: () => void draw() }, "Try again");
-      fill(target, element("p", { class: "problem", role: "alert" }, sentence(error)), again);
-    }
-  };
-  void draw();
-  return () => {
-    left = true;
-    window.clearTimeout(timer);
-  };
+  let drawn = false;
+  const links = loading(
+    target,
+    () => Promise.all([api.link(job.job_id), api.clusters(job.job_id)]),
+    ([link, clusters], ends) => {
+      if (drawn) renew(target, link);
+      else {
+        fill(target, ...groups(job.job_id, link, clusters));
+        void tellSizes(target);
+      }
+      drawn = true;
+      const made = Date.now();
+      const timer = window.setTimeout(() => void links.again(), RENEW_MS);
+      // Timers stand still while a machine sleeps.
+      const seen = (): void => {
+        if (!document.hidden && Date.now() - made > RENEW_MS) void links.again();
+      };
+      document.addEventListener("visibilitychange", seen);
+      ends(() => {
+        window.clearTimeout(timer);
+        document.removeEventListener("visibilitychange", seen);
+      });
+    },
+    {
+      failed: (error, again) => {
+        if (!drawn) fill(target, ...trouble(error, again));
+      },
+    },
+  );
+  return links.stop;
 };
+
+/** Puts a fresh token into links that are there already. */
+function renew(target: HTMLElement, link: string): void {
+  for (const one of target.querySelectorAll<HTMLAnchorElement>("a.file")) {
+    const address = new URL(one.href);
+    address.searchParams.set("link", link);
+    one.href = address.href;
+  }
+}
+
+/** Says how large each file is; asks for one byte of it. */
+async function tellSizes(target: HTMLElement): Promise<void> {
+  for (const one of target.querySelectorAll<HTMLAnchorElement>("a.file")) {
+    const place = one.querySelector(".file-size");
+    if (!target.isConnected || place === null) return;
+    const answer = await fetch(one.href, { headers: { Range: "bytes=0-0" } }).catch(() => null);
+    const size = /\/(\d+)$/.exec(answer?.headers.get("Content-Range") ?? "")?.[1];
+    void answer?.body?.cancel();
+    if (size !== undefined) place.textContent = bytes(Number(size));
+  }
+}
 
 function groups(id: string, link: string, clusters: Cluster[]): HTMLElement[] {
   const at = (path: string, query = ""): string => `/download/jobs/${id}${path}?${query}link=${link}`;
@@ -49,8 +82,8 @@ function groups(id: string, link: string, clusters: Cluster[]): HTMLElement[] {
       file(at("/csv"), "Table", "One line per photo: rotation and position (CSV)", "csv"),
       file(
         at("/csv", "format=kaggle&"),
-        "Table for Kaggle",
-        "The same with an image_id column (CSV)",
+        "Table for the Image Matching Challenge",
+        "The same in the form of its rules (CSV)",
         "csv",
         `${id}-kaggle.csv`,
       ),
@@ -61,7 +94,9 @@ function groups(id: string, link: string, clusters: Cluster[]): HTMLElement[] {
           `transforms.json of ${titled(name)}`,
           "For nerfstudio and instant-ngp",
           "json",
-          "transforms.json",
+          `transforms-${titled(name)
+            .toLowerCase()
+            .replaceAll(/[^a-z0-9]+/g, "-")}.json`,
         ),
       ),
     ),
@@ -102,6 +137,7 @@ function file(href: string, name: string, about: string, kind: string, saveAs = 
       { class: "file", href, ...target },
       icon(opens ? "open" : "download"),
       element("span", {}, element("strong", {}, name), element("span", { class: "soft" }, about)),
+      element("span", { class: "file-size soft numbers" }),
     ),
   );
 }

@@ -1,6 +1,6 @@
 import { element } from "../element";
 import type { JobEvent } from "../wire";
-import { clock, STAGES, step } from "../words";
+import { clock, step } from "../words";
 
 /** What happened to a job, line by line. */
 export class Log {
@@ -30,9 +30,7 @@ export class Log {
 }
 
 function text(event: JobEvent): string {
-  const said = step(event.message);
-  const counted = said !== event.message;
-  return event.kind === "stage" && counted ? `${STAGES[event.stage]} – ${said}` : said;
+  return step(event.message);
 }
 
 function counts(event: JobEvent): boolean {

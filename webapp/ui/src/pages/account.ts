@@ -1,8 +1,9 @@
 import type { Api } from "../api";
-import { whenBack } from "../connection";
+import { copy } from "../clipboard";
 import { ask } from "../dialog";
 import { element, fill } from "../element";
 import { icon } from "../icons";
+import { loading } from "../loading";
 import type { Page } from "../router";
 import { account } from "../session";
 import type { ApiKey } from "../wire";
@@ -13,15 +14,15 @@ export function accountPage(api: Api): Page {
   return (main) => {
     const list = element("div", {});
     const made = element("div", { role: "status" });
-    let stopWaiting = (): void => undefined;
-    const draw = async (): Promise<void> => {
-      try {
-        fill(list, drawn(await api.keys(), api, draw));
-      } catch (error) {
-        fill(list, element("p", { class: "problem", role: "alert" }, sentence(error)));
-        stopWaiting = whenBack(() => void draw());
-      }
-    };
+    const keys = loading(
+      list,
+      () => api.keys(),
+      (found) =>
+        fill(
+          list,
+          drawn(found, api, () => keys.again()),
+        ),
+    );
     const label = element("input", {
       id: "key-label",
       class: "input",
@@ -37,7 +38,7 @@ export function accountPage(api: Api): Page {
         const { key } = await api.addKey(label.value);
         label.value = "";
         fill(made, newKey(key));
-        await draw();
+        await keys.again();
       } catch (error) {
         problem.textContent = sentence(error);
         problem.hidden = false;
@@ -75,15 +76,15 @@ export function accountPage(api: Api): Page {
         problem,
       ),
     );
-    void draw();
-    return () => stopWaiting();
+    return keys.stop;
   };
 }
 
 function newKey(key: string): HTMLElement {
-  const copy = element("button", { type: "button", class: "button" }, "Copy");
-  copy.addEventListener("click", () => {
-    void navigator.clipboard?.writeText(key).then(() => fill(copy, "Copied"));
+  const shown = element("code", { class: "secret" }, key);
+  const button = element("button", { type: "button", class: "button" }, "Copy");
+  button.addEventListener("click", () => {
+    void copy(key, shown).then((done) => fill(button, done ? "Copied" : "Selected: copy it with Ctrl+C"));
   });
   return element(
     "div",
@@ -93,7 +94,7 @@ function newKey(key: string): HTMLElement {
       {},
       element("h3", {}, "Your new key"),
       element("p", {}, "Copy it now: it is not shown again."),
-      element("div", { class: "row" }, element("code", { class: "secret" }, key), copy),
+      element("div", { class: "row" }, shown, button),
     ),
   );
 }

@@ -1,7 +1,7 @@
 import { workers } from "../admin/workers";
 import type { Api } from "../api";
-import { whenBack } from "../connection";
-import { element, fill } from "../element";
+import { element, fill, refill } from "../element";
+import { loading } from "../loading";
 import type { Page } from "../router";
 import type { Role, ServiceStatus, Stage, User } from "../wire";
 import { bytes, duration, isEnded, moment, plural, sentence } from "../words";
@@ -15,36 +15,31 @@ export function adminPage(api: Api): Page {
     const people = element("div", {});
     let timer = 0;
     let left = false;
-    let stopWaiting = (): void => undefined;
     const watch = async (): Promise<void> => {
       try {
         const status = await api.status();
-        if (!left) fill(state, ...cards(status));
+        if (!left) refill(state, ...cards(status));
       } catch (error) {
         if (!left && state.childElementCount === 0) fill(state, problemOf(error));
       }
       if (!left) timer = window.setTimeout(() => void watch(), EVERY_MS);
     };
-    const drawPeople = async (): Promise<void> => {
-      try {
-        fill(people, userTable(await api.users()));
-      } catch (error) {
-        fill(people, problemOf(error));
-        stopWaiting = whenBack(() => void drawPeople());
-      }
-    };
+    const users = loading(
+      people,
+      () => api.users(),
+      (found) => fill(people, userTable(found)),
+    );
     fill(
       main,
       element("div", { class: "head" }, element("h1", {}, "Service")),
       state,
-      element("section", { class: "card stack" }, element("h2", {}, "Users"), people, userForm(api, drawPeople)),
+      element("section", { class: "card stack" }, element("h2", {}, "Users"), people, userForm(api, users.again)),
     );
     void watch();
-    void drawPeople();
     return () => {
       left = true;
       window.clearTimeout(timer);
-      stopWaiting();
+      users.stop();
     };
   };
 }

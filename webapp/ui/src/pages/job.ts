@@ -1,19 +1,16 @@
-import { type Api, ApiError } from "../api";
+import { type Api, ApiError, OfflineError } from "../api";
 import { whenBack } from "../connection";
 import { element, fill } from "../element";
 import { followEvents } from "../events";
 import { actions } from "../jobs/actions";
-import { mountDownloads } from "../jobs/downloads";
 import { driftBanner } from "../jobs/drift-banner";
 import { Log } from "../jobs/log";
+import { type Outcome, outcome } from "../jobs/outcome";
 import { stateChip } from "../jobs/state";
-import { tabs } from "../jobs/tabs";
 import { Tracker } from "../jobs/tracker";
-import { jobContext } from "../results/context";
-import { SECTIONS } from "../results/sections";
-import { address, note, type Page } from "../router";
+import { address, type Page } from "../router";
 import type { Job, JobEvent } from "../wire";
-import { advice, duration, isActive, isEnded, moment, number, percent, plural, sentence, title } from "../words";
+import { isActive, isEnded, moment, plural, sentence, title } from "../words";
 import { missingPage } from "./missing";
 
 /** One job at its own address: where it is, what it says, and what it made. */
@@ -31,7 +28,7 @@ export function jobPage(api: Api): Page {
       } catch (error) {
         if (left) return;
         leave();
-        leave = whenBack(() => void load());
+        leave = error instanceof OfflineError ? whenBack(() => void load()) : () => undefined;
         if (error instanceof ApiError && error.status === 404) leave = missingPage(main, place);
         else fill(main, trouble(error, load));
       }
@@ -71,7 +68,7 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
     if (event.kind !== "notice") job = { ...job, message: event.message };
     draw();
   };
-  fill(row, ...actions(api, job, changed));
+  const banner = driftBanner(api, job);
   fill(
     main,
     element("a", { class: "back", href: address("jobs") }, "All jobs"),
@@ -87,13 +84,14 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
       row,
     ),
     element("div", { class: "row facts" }, chip, element("span", { class: "soft" }, facts(job))),
-    driftBanner(api, job),
+    banner.element,
     tracker.element,
     ended,
   );
-  let leaveEnded: () => void = () => undefined;
-  if (job.stage === "success") leaveEnded = results(api, ended, job, log, tab);
-  else fill(ended, failure(job), log.element);
+  let end: Outcome | null = null;
+  if (isEnded(job.stage)) end = outcome(api, ended, job, log, tab);
+  else fill(ended, log.element);
+  fill(row, ...actions(api, job, { changed, download: () => end?.open("downloads") }));
   draw();
   const stopEvents = followEvents(api, job.job_id, {
     heard,
@@ -105,8 +103,8 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
   return () => {
     stopEvents();
     window.clearInterval(clock);
-    leaveEnded();
-    document.title = "reconflow";
+    banner.stop();
+    end?.stop();
   };
 }
 
@@ -116,60 +114,10 @@ function isPast(event: JobEvent, job: Job): boolean {
   return event.stage !== "queued" && event.progress < job.progress;
 }
 
-function results(api: Api, target: HTMLElement, job: Job, log: Log, tab: string): () => void {
-  const context = jobContext(api, job);
-  const sections = [
-    ...SECTIONS.map(({ id, title: name, load }) => ({ id, title: name, load })),
-    { id: "downloads", title: "Downloads", load: async () => mountDownloads },
-    {
-      id: "log",
-      title: "Log",
-      load: async () => (place: HTMLElement) => {
-        place.append(log.element);
-        return () => log.element.remove();
-      },
-    },
-  ];
-  const made = tabs(sections, context, tab, (id) => note("jobs", job.job_id, id));
-  fill(target, numbers(job), made.element);
-  return made.stop;
-}
-
-function numbers(job: Job): HTMLElement {
-  const cells: [string, string][] = [
-    [job.registration_rate === null ? "–" : percent(job.registration_rate), "photos placed"],
-    [number(job.n_images), job.n_images === 1 ? "photo" : "photos in all"],
-    [number(job.n_points), "3D points"],
-    [duration((job.finished_at ?? 0) - (job.started_at ?? job.created_at)), "computing time"],
-  ];
-  return element(
-    "dl",
-    { class: "figures" },
-    ...cells.map(([value, name]) =>
-      element("div", { class: "figure" }, element("dt", {}, name), element("dd", { class: "numbers" }, value)),
-    ),
-  );
-}
-
-function failure(job: Job): HTMLElement | null {
-  if (isActive(job.stage)) return null;
-  const heading = job.stage === "failed" ? sentenceOf(job.error ?? "The job failed") : "This job was cancelled";
-  const kind = job.stage === "failed" ? "banner banner-bad" : "banner";
-  return element(
-    "section",
-    { class: kind },
-    element("div", {}, element("h2", {}, heading), element("p", {}, advice(job))),
-  );
-}
-
 function facts(job: Job): string {
-  const end = job.finished_at === null ? "" : ` · ended ${moment(job.finished_at)}`;
+  const photos = job.stage === "success" ? "" : `${plural(job.n_images, "photo")} · `; // the figures have them
   const gone = job.expires_at === null ? "" : ` · kept until ${moment(job.expires_at)}`;
-  return `${plural(job.n_images, "photo")} · begun ${moment(job.created_at)}${end}${gone}`;
-}
-
-function sentenceOf(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return `${photos}${moment(job.created_at)}${gone}`;
 }
 
 function trouble(error: unknown, again: () => Promise<void>): HTMLElement {

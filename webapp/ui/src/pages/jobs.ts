@@ -1,16 +1,15 @@
 import type { Api } from "../api";
-import { element, fill } from "../element";
+import { arrange, element, fill } from "../element";
 import { icon } from "../icons";
 import { Finding } from "../jobs/finding";
-import { progressBar, stateChip } from "../jobs/state";
+import { JobList } from "../jobs/list";
 import { address, go, type Page } from "../router";
-import { account } from "../session";
 import { acceptDrops } from "../upload/dropping";
 import type { Photos } from "../upload/photos";
 import { transferCard } from "../upload/transfer-card";
 import type { Transfers } from "../upload/transfers";
-import type { Job, Stage } from "../wire";
-import { ago, duration, isActive, number, percent, plural, sentence, step, title } from "../words";
+import type { Stage } from "../wire";
+import { isActive, plural, sentence } from "../words";
 
 const BUSY_MS = 2500;
 const IDLE_MS = 15_000;
@@ -29,6 +28,7 @@ const STAGES_OF: Record<Filter, Stage[]> = {
 export function jobsPage(api: Api, transfers: Transfers): Page {
   return (main) => {
     const list = element("div", { class: "stack", "aria-live": "off" });
+    const rows = new JobList(api);
     const more = element("button", { type: "button", class: "button", hidden: true }, "Show older jobs");
     const search = element("input", {
       id: "search",
@@ -52,7 +52,10 @@ export function jobsPage(api: Api, transfers: Transfers): Page {
       count.textContent = `${plural(jobs.length, "job")} shown`;
       if (jobs.length === 0 && found.isWhole) fill(list, welcome());
       else if (jobs.length === 0) fill(list, nothingFits(search, filter, look));
-      else fill(list, element("ul", { class: "jobs", role: "list" }, ...jobs.map(row)));
+      else {
+        rows.show(jobs);
+        arrange(list, [rows.element]);
+      }
     };
     const load = async (ask: () => Promise<void> = () => found.refresh()): Promise<void> => {
       window.clearTimeout(timer);
@@ -102,14 +105,14 @@ export function jobsPage(api: Api, transfers: Transfers): Page {
     fill(list, element("p", { class: "soft", role: "status" }, "Loading …"));
     void load();
     const stopDrops = acceptDrops(document.body, (photos: Photos) => {
-      transfers.choose(photos);
-      go("upload");
+      void transfers.choose(photos).then(() => go("upload"));
     });
     return () => {
       left = true;
       window.clearTimeout(timer);
       window.clearTimeout(typing);
       stopDrops();
+      rows.stop();
       card.stop();
     };
   };
@@ -128,40 +131,6 @@ function stateFilter(): HTMLSelectElement {
     { id: "state", class: "input" },
     ...states.map(([value, text]) => element("option", { value }, text)),
   );
-}
-
-function row(job: Job): HTMLElement {
-  return element(
-    "li",
-    {},
-    element(
-      "a",
-      { class: "job", href: address("jobs", job.job_id) },
-      element(
-        "span",
-        { class: "job-name" },
-        element("strong", {}, job.dataset_name),
-        element("span", { class: "soft" }, whose(job)),
-      ),
-      element("span", { class: "job-state" }, stateChip(job.stage)),
-      element("span", { class: "job-facts soft" }, facts(job)),
-      element("span", { class: "job-when soft" }, ago(job.created_at)),
-      progressBar(job, `Progress of ${title(job)}`),
-    ),
-  );
-}
-
-/** The scene, and for administrators whose job it is where it is not their own. */
-function whose(job: Job): string {
-  return job.owner === null || job.owner === account.value?.name ? job.scene_name : `${job.scene_name} · ${job.owner}`;
-}
-
-function facts(job: Job): string {
-  if (isActive(job.stage)) return `${plural(job.n_images, "photo")} – ${step(job.message)}`;
-  if (job.stage !== "success") return job.error ?? plural(job.n_images, "photo");
-  const took = job.finished_at === null ? "" : ` in ${duration(job.finished_at - (job.started_at ?? job.created_at))}`;
-  const placed = job.registration_rate === null ? "" : `, ${percent(job.registration_rate)} placed`;
-  return `${plural(job.n_images, "photo")}${placed}, ${number(job.n_points)} points${took}`;
 }
 
 function welcome(): HTMLElement {

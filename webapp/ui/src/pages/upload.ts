@@ -1,49 +1,52 @@
 import type { Api } from "../api";
-import { ask } from "../dialog";
 import { element, fill } from "../element";
 import { icon } from "../icons";
+import { loading } from "../loading";
 import { go, type Page, place } from "../router";
 import { acceptDrops } from "../upload/dropping";
 import { OptionsForm } from "../upload/options-form";
-import { ACCEPTED, bytesOf, ChoiceError, choose, fingerprint, fromInput, type Photos } from "../upload/photos";
-import type { UploadRecord } from "../upload/records";
+import { ACCEPTED, bytesOf, ChoiceError, choose, fromInput, type Photos } from "../upload/photos";
 import { transferCard } from "../upload/transfer-card";
-import type { Transfers } from "../upload/transfers";
-import { ago, bytes, plural, sentence } from "../words";
+import type { Chosen, Transfers } from "../upload/transfers";
+import { unfinishedUploads } from "../upload/unfinished";
+import { bytes, plural, sentence } from "../words";
 
 /** A new job: photos, names, quality; and uploads that a reload interrupted. */
 export function uploadPage(api: Api, transfers: Transfers): Page {
   return (main) => {
     const card = transferCard(transfers);
-    const unfinished = element("div", { class: "stack" });
+    const unfinished = unfinishedUploads(transfers);
     const body = element("div", { class: "stack" });
-    fill(main, element("div", { class: "head" }, element("h1", {}, "New job")), card.element, unfinished, body);
+    fill(main, element("div", { class: "head" }, element("h1", {}, "New job")), card.element, unfinished.element, body);
 
-    const drawUnfinished = (): void => drawRecords(unfinished, transfers, drawUnfinished);
+    let stopForm = (): void => undefined;
     const draw = (): void => {
-      drawUnfinished();
-      drawBody(body, api, transfers);
+      const chosen = transfers.chosen.value;
+      stopForm();
+      stopForm = (): void => undefined;
+      if (chosen === null) {
+        fill(body, chooser(transfers));
+        return;
+      }
+      const form = jobForm(api, transfers, chosen);
+      fill(body, form.element);
+      stopForm = form.stop;
     };
     const stops = [
       card.stop,
-      acceptDrops(document.body, (photos) => transfers.choose(photos)),
+      unfinished.stop,
+      acceptDrops(document.body, (photos) => void transfers.choose(photos)),
       transfers.chosen.watch(draw),
-      transfers.busy.watch(draw),
       openWhenDone(transfers),
     ];
     return () => {
       for (const stop of stops) stop();
+      stopForm();
     };
   };
 }
 
-function drawBody(body: HTMLElement, api: Api, transfers: Transfers): void {
-  const photos = transfers.chosen.value;
-  if (photos !== null && !transfers.busy.value) fill(body, jobForm(api, transfers, photos));
-  else fill(body, transfers.busy.value ? null : chooser((chosen) => transfers.choose(chosen)));
-}
-
-/** Shows the job as soon as there is one, unless somebody has gone elsewhere meanwhile. */
+/** Shows the job as soon as there is one, unless somebody has gone elsewhere or prepares the next one meanwhile. */
 function openWhenDone(transfers: Transfers): () => void {
   let stop = (): void => undefined;
   const stopWatch = transfers.current.watch((transfer) => {
@@ -51,7 +54,7 @@ function openWhenDone(transfers: Transfers): () => void {
     stop = (): void => undefined;
     if (transfer === null || transfer.state.value.phase === "done") return;
     stop = transfer.state.watch(({ phase, jobId }) => {
-      if (phase !== "done" || place()[0] !== "upload") return;
+      if (phase !== "done" || place()[0] !== "upload" || transfers.chosen.value !== null) return;
       transfers.current.set(null);
       go("jobs", jobId);
     });
@@ -62,13 +65,13 @@ function openWhenDone(transfers: Transfers): () => void {
   };
 }
 
-function chooser(chosen: (photos: Photos) => void): HTMLElement {
+function chooser(transfers: Transfers): HTMLElement {
   const problem = element("p", { class: "problem", role: "alert", hidden: true });
   const taken = (event: Event): void => {
     const input = event.currentTarget as HTMLInputElement;
     if (input.files === null || input.files.length === 0) return;
     try {
-      chosen(choose(fromInput(input.files)));
+      void transfers.choose(choose(fromInput(input.files)));
     } catch (error) {
       if (!(error instanceof ChoiceError)) throw error;
       problem.textContent = error.message;
@@ -108,20 +111,40 @@ function chooser(chosen: (photos: Photos) => void): HTMLElement {
   );
 }
 
-function jobForm(api: Api, transfers: Transfers, photos: Photos): HTMLElement {
-  const dataset = named("dataset", "Project", "Several scenes may belong to one project.", photos.name || "my-photos");
-  const scene = named("scene", "Scene", "What these photos show.", "scene_01");
-  const quality = element("div", {}, element("p", { class: "soft", role: "status" }, "Loading the settings …"));
+function jobForm(
+  api: Api,
+  transfers: Transfers,
+  { photos, form: before }: Chosen,
+): { element: HTMLElement; stop(): void } {
+  const dataset = named(
+    "dataset",
+    "Project",
+    "Several scenes may belong to one project.",
+    before?.dataset ?? (photos.name || "My photos"),
+  );
+  const scene = named("scene", "Scene", "What these photos show.", before?.scene ?? "Scene 1");
+  const quality = element("div", { class: "stack" });
+  const wait = element(
+    "p",
+    { class: "soft", role: "status", hidden: true },
+    "Ready to go when the photos above are sent.",
+  );
   const problem = element("p", { class: "problem", role: "alert", hidden: true });
   const start = element("button", { type: "submit", class: "button button-main" }, icon("upload"), "Upload and start");
   let options: OptionsForm | null = null;
-  api.options().then(
+  const settings = loading(
+    quality,
+    () => api.options(),
     (reply) => {
-      options = new OptionsForm(reply);
+      options = new OptionsForm(reply, before?.options);
       fill(quality, options.element);
     },
-    () => fill(quality, element("p", { class: "soft" }, "The settings cannot be loaded; the usual ones are taken.")),
+    { waiting: "Loading the settings …" },
   );
+  const stopBusy = transfers.busy.watch((busy) => {
+    start.disabled = busy;
+    wait.hidden = !busy;
+  });
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     problem.hidden = true;
@@ -135,7 +158,7 @@ function jobForm(api: Api, transfers: Transfers, photos: Photos): HTMLElement {
       start.disabled = false;
     }
   };
-  return element(
+  const made = element(
     "form",
     { class: "stack", onsubmit: submit },
     element(
@@ -151,8 +174,15 @@ function jobForm(api: Api, transfers: Transfers, photos: Photos): HTMLElement {
     element("section", { class: "card fields" }, dataset.row, scene.row),
     element("section", { class: "card" }, quality),
     problem,
-    element("div", { class: "row row-end" }, start),
+    element("div", { class: "row row-end" }, wait, start),
   );
+  return {
+    element: made,
+    stop(): void {
+      settings.stop();
+      stopBusy();
+    },
+  };
 }
 
 function summary(photos: Photos): string {
@@ -185,75 +215,4 @@ function named(id: string, label: string, hint: string, value: string): { row: H
     element("p", { class: "soft hint", id: `${id}-hint` }, hint),
   );
   return { row, input };
-}
-
-function drawRecords(target: HTMLElement, transfers: Transfers, again: () => void): void {
-  if (transfers.busy.value) {
-    fill(target);
-    return;
-  }
-  fill(target, ...transfers.unfinished().map((record) => unfinishedCard(record, transfers, again)));
-}
-
-/** Browsers do not let a page read files again after a reload, so the same photos are chosen once more. */
-function unfinishedCard(record: UploadRecord, transfers: Transfers, again: () => void): HTMLElement {
-  const problem = element("p", { class: "problem", role: "alert", hidden: true });
-  const id = `again-${record.fingerprint}`;
-  const taken = (event: Event): void => {
-    const input = event.currentTarget as HTMLInputElement;
-    try {
-      const photos = choose(fromInput(input.files ?? new DataTransfer().files));
-      if (fingerprint(photos) !== record.fingerprint)
-        throw new ChoiceError("These are other photos than before. Choose the same ones, or discard this upload.");
-      transfers.goOn(record, photos);
-    } catch (error) {
-      problem.textContent = sentence(error);
-      problem.hidden = false;
-    }
-    input.value = "";
-  };
-  const discard = (): void => {
-    void ask({
-      title: "Discard this upload?",
-      text: "What was sent so far is removed from the service. Your photos stay where they are.",
-      action: "Discard",
-      danger: true,
-      act: () => transfers.discard(record),
-    }).then(again);
-  };
-  const what = record.kind === "zip" ? "the same ZIP" : `the same ${plural(record.count, "photo")}`;
-  return element(
-    "section",
-    { class: "card", "aria-label": "Unfinished upload" },
-    element("h2", {}, `Unfinished: ${record.dataset} · ${record.scene}`),
-    element(
-      "p",
-      { class: "soft" },
-      `${bytes(record.size)}, begun ${ago(record.at)}. Choose ${what} again and it goes on where it stopped.`,
-    ),
-    problem,
-    element(
-      "div",
-      { class: "row" },
-      element("input", {
-        type: "file",
-        id,
-        class: "visually-hidden",
-        multiple: true,
-        accept: ACCEPTED,
-        onchange: taken,
-      }),
-      element("label", { class: "button button-main", for: id }, "Choose files"),
-      record.kind === "photos" &&
-        element("input", {
-          type: "file",
-          id: `${id}-folder`,
-          class: "visually-hidden",
-          webkitdirectory: true,
-          onchange: taken,
-        }),
-      record.kind === "photos" && element("label", { class: "button", for: `${id}-folder` }, "Choose the folder"),
-      element("button", { type: "button", class: "button", onclick: discard }, "Discard"),
-    ),
-  );
 }

@@ -13,7 +13,7 @@ export interface Selection {
 /** What a part of the results page is given. It draws into its element, and returns what takes it away again. */
 export interface JobContext {
   readonly api: Api;
-  /** A job that has ended with success. */
+  /** A job that has ended. */
   readonly job: Job;
   readonly selection: Selection;
   /** The part that is looked at: the id of a section. Setting it opens that part. */

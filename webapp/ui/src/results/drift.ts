@@ -13,7 +13,7 @@ const DIRECTIONS: Record<string, readonly [less: string, more: string]> = {
   saturation: ["paler", "more colourful"],
   sharpness: ["softer", "crisper"],
   noise: ["cleaner", "noisier"],
-  clipping: ["less clipped", "more blown highlights or blocked shadows"],
+  clipping: ["less clipped", "more clipped in highlights or shadows"],
   entropy: ["plainer", "busier"],
   megapixels: ["lower in resolution", "higher in resolution"],
   aspect_ratio: ["squarer", "longer in format"],
@@ -48,6 +48,28 @@ export function driftPlots(report: DriftReport): HTMLElement {
     ),
   );
   return element("ul", { class: "drifts", role: "list" }, ...rows);
+}
+
+/** What the bands behind the dots stand for. */
+export function driftLegend(): HTMLElement {
+  const bands: [string, string][] = [
+    ["usual", "usual"],
+    ["some", "unusual"],
+    ["far", "very unusual"],
+  ];
+  return element(
+    "p",
+    { class: "drift-legend soft" },
+    "The dot is these photos, the line in the middle those that this service was set up with:",
+    ...bands.map(([kind, text]) =>
+      element(
+        "span",
+        { class: "drift-band" },
+        element("i", { class: `swatch swatch-${kind}`, "aria-hidden": "true" }),
+        text,
+      ),
+    ),
+  );
 }
 
 function plot(check: DriftCheck): SVGSVGElement {

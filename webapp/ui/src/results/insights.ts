@@ -1,9 +1,10 @@
 import { element, fill } from "../element";
+import { loading } from "../loading";
 import type { Insights, RunDetails } from "../wire";
 import { duration, number, percent, plural, sentence } from "../words";
 import type { Mount } from "./context";
 import { resultData } from "./data";
-import { driftPlots, driftWords } from "./drift";
+import { driftLegend, driftPlots, driftWords } from "./drift";
 import "./results.css";
 
 const STEPS: Record<string, string> = {
@@ -20,15 +21,9 @@ const STEPS: Record<string, string> = {
 
 /** How good the result is, where the time went, and what would make it better. */
 export const mountInsights: Mount = (target, context) => {
-  const place = element("div", { class: "quality" }, element("p", { class: "soft", role: "status" }, "Loading …"));
+  const place = element("div", { class: "quality" });
   target.append(place);
-  resultData(context)
-    .insights()
-    .then(
-      (found) => fill(place, ...cards(found)),
-      (error: unknown) => fill(place, element("p", { class: "problem", role: "alert" }, sentence(error))),
-    );
-  return () => undefined;
+  return loading(place, resultData(context).insights, (found) => fill(place, ...cards(found))).stop;
 };
 
 function cards(found: Insights): HTMLElement[] {
@@ -38,7 +33,7 @@ function cards(found: Insights): HTMLElement[] {
   const times = timings(details);
   return [
     figures(details),
-    element("div", { class: "stack" }, advice(details), tracks(details), tall && times),
+    element("div", { class: "stack" }, advice(found, details), tracks(details), tall && times),
     element("div", { class: "stack" }, drift(found), !tall && times),
   ];
 }
@@ -58,7 +53,7 @@ function figures(details: RunDetails): HTMLElement {
   const length = details.mean_track_length;
   const cells: [string, string, string][] = [
     [percent(placed), "photos placed", `${number(details.n_registered)} of ${number(details.n_readable)} readable`],
-    [length === null ? "–" : length.toFixed(1), "photos see a point", length === null ? "" : trackVerdict(length)],
+    [length === null ? "–" : length.toFixed(1), "photos per point", length === null ? "" : trackVerdict(length)],
     [error === null ? "–" : `${error.toFixed(2)} px`, "mean error", error === null ? "" : errorVerdict(error)],
     [number(details.n_verified_pairs), "pairs match", `of ${number(details.n_pairs)} compared`],
   ];
@@ -87,8 +82,12 @@ function errorVerdict(error: number): string {
   return error <= 1.5 ? "good" : "blur or an unusual lens?";
 }
 
-function advice(details: RunDetails): HTMLElement {
+function advice(found: Insights, details: RunDetails): HTMLElement {
   const items = [...details.warnings, ...details.recommendations].map(plainly);
+  if (found.drift_severity !== "low")
+    items.push("Check the result with care: the photos are unlike those that this service was set up with.");
+  if (found.drift_severity === "high")
+    items.push("Where many jobs look like this one, whoever runs the service can set it up anew with such photos.");
   if (items.length === 0)
     return card("What to do next", element("p", {}, "Nothing stands out: take the results as they are."));
   return card("What to do next", element("ul", { class: "advice" }, ...items.map((text) => element("li", {}, text))));
@@ -112,13 +111,7 @@ function drift(found: Insights): HTMLElement {
   const head = element("p", {}, driftWords(report));
   const warnings = report.warnings.map((text) => element("p", { class: "soft" }, sentence(new Error(text))));
   if (names.length === 0) return card("Compared with usual photos", ...(warnings.length > 0 ? warnings : [head]));
-  return card(
-    "Compared with usual photos",
-    head,
-    driftPlots(report),
-    element("p", { class: "soft" }, "Each line shows this job against the middle of earlier jobs that went well."),
-    ...warnings,
-  );
+  return card("Compared with usual photos", head, driftPlots(report), driftLegend(), ...warnings);
 }
 
 function tracks(details: RunDetails): HTMLElement {

@@ -1,33 +1,24 @@
 import { element, fill } from "../element";
+import { loading } from "../loading";
 import { observable } from "../observable";
 import type { ViewGraph } from "../wire";
-import { number, plural, sentence } from "../words";
+import { number, plural } from "../words";
 import { clusterChooser } from "./clusters";
 import type { JobContext, Mount } from "./context";
 import { resultData } from "./data";
+import { inScene } from "./in-scene";
 import { MatchMatrix, type Spot } from "./matrix";
 import { photoPanel } from "./photo-panel";
-import { inScene } from "./photos";
 import "./results.css";
 
 /** Which photos match which, as a matrix ordered by scene. */
 export const mountMatches: Mount = (target, context) => {
   const panel = photoPanel(context, { idle, actions: (entry) => inScene(context, entry) });
-  const place = element("div", { class: "stack" }, element("p", { class: "soft", role: "status" }, "Loading …"));
+  const place = element("div", { class: "stack" });
   target.append(element("div", { class: "with-panel" }, place, panel.element));
-  let left = false;
-  let stop: () => void = () => undefined;
-  resultData(context)
-    .viewGraph()
-    .then(
-      (graph) => {
-        if (!left) stop = show(context, place, graph);
-      },
-      (error: unknown) => fill(place, element("p", { class: "problem", role: "alert" }, sentence(error))),
-    );
+  const matrix = loading(place, resultData(context).viewGraph, (graph, ends) => ends(show(context, place, graph)));
   return () => {
-    left = true;
-    stop();
+    matrix.stop();
     panel.stop();
   };
 };
@@ -87,7 +78,10 @@ function verdict(graph: ViewGraph): string {
 }
 
 function spoken(spot: Spot | null): string {
-  if (spot === null) return "Point at the matrix, or use the arrow keys.";
+  if (spot === null)
+    return window.matchMedia("(pointer: coarse)").matches
+      ? "Tap a square to see its two photos."
+      : "Point at a square to see its two photos, or use the arrow keys.";
   if (spot.first === spot.second) return spot.first;
   const both = `${spot.first} and ${spot.second}`;
   return spot.inliers === 0 ? `${both}: no match` : `${both}: ${number(spot.inliers)} matching details`;

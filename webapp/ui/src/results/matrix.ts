@@ -55,7 +55,8 @@ export class MatchMatrix {
       const [row, column] = [place.get(first), place.get(second)];
       if (row !== undefined && column !== undefined) this.inliers.set(row * kept.length + column, inliers);
     }
-    this.most = Math.max(2, ...this.inliers.values());
+    this.most = 2;
+    for (const inliers of this.inliers.values()) this.most = Math.max(this.most, inliers);
     this.cursor = null;
     this.heard(null, false);
     this.repaint();

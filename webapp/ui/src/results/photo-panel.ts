@@ -1,3 +1,5 @@
+import { OfflineError } from "../api";
+import { whenBack } from "../connection";
 import { element, fill } from "../element";
 import { icon } from "../icons";
 import type { ImageEntry } from "../wire";
@@ -5,6 +7,7 @@ import { number, plural, sentence } from "../words";
 import { clusterClass, clusterTitle } from "./clusters";
 import type { JobContext } from "./context";
 import { resultData } from "./data";
+import { photoName } from "./photo-name";
 
 export const STATUS: Record<ImageEntry["status"], string> = {
   registered: "Placed",
@@ -25,10 +28,14 @@ export function photoPanel(
   const body = element("div", { class: "photo-panel-body" });
   panel.append(said, body);
   let shown = 0;
+  let stopWaiting = (): void => undefined;
   const show = async (name: string | null): Promise<void> => {
     shown += 1;
     const turn = shown;
+    stopWaiting();
     panel.classList.toggle("photo-panel-idle", name === null);
+    // On a phone it comes up as a sheet, but only over the part that the photo was chosen in.
+    panel.classList.toggle("photo-panel-asked", panel.isConnected && panel.closest("[hidden]") === null);
     if (name === null) {
       said.textContent = "";
       fill(body, options.idle());
@@ -41,11 +48,21 @@ export function photoPanel(
       said.textContent = `${entry.name}: ${STATUS[entry.status]}`;
       fill(body, ...details(context, entry, images, options.actions?.(entry) ?? []));
     } catch (error) {
-      if (turn === shown) fill(body, element("p", { class: "problem", role: "alert" }, sentence(error)));
+      if (turn !== shown) return;
+      fill(body, element("p", { class: "problem", role: "alert" }, sentence(error)));
+      if (error instanceof OfflineError) stopWaiting = whenBack(refresh);
     }
   };
-  const stop = context.selection.photo.watch((name) => void show(name));
-  return { element: panel, stop, refresh: () => void show(context.selection.photo.value) };
+  const refresh = (): void => void show(context.selection.photo.value);
+  const stops = [
+    context.selection.photo.watch(refresh),
+    context.tab.watch(() => panel.classList.remove("photo-panel-asked")),
+  ];
+  const stop = (): void => {
+    stopWaiting();
+    for (const end of stops) end();
+  };
+  return { element: panel, stop, refresh };
 }
 
 function details(context: JobContext, entry: ImageEntry, images: ImageEntry[], actions: Node[]): Node[] {
@@ -62,7 +79,7 @@ function details(context: JobContext, entry: ImageEntry, images: ImageEntry[], a
     element(
       "div",
       { class: "photo-panel-head" },
-      element("h3", { class: "photo-name" }, entry.name),
+      element("h3", { class: "photo-heading", "aria-label": entry.name }, photoName(entry.name)),
       element(
         "button",
         {

@@ -1,10 +1,14 @@
 import { element, fill } from "../element";
 import { icon } from "../icons";
+import { LazyPictures } from "../lazy-pictures";
+import { loading } from "../loading";
 import type { ImageEntry } from "../wire";
-import { number, plural, sentence } from "../words";
+import { number, plural } from "../words";
 import { clusterClass, clusterTitle } from "./clusters";
 import type { JobContext, Mount } from "./context";
 import { resultData } from "./data";
+import { inScene, showInScene } from "./in-scene";
+import { photoName } from "./photo-name";
 import { capital, photoPanel, pixels, STATUS } from "./photo-panel";
 import "./results.css";
 
@@ -25,6 +29,8 @@ const COLUMNS: readonly Column[] = [
   { id: "matches", title: "Matches", by: (one) => one.connected_photos, numeric: true },
 ];
 
+const TITLES: Record<string, string | undefined> = Object.fromEntries(COLUMNS.map(({ id, title }) => [id, title]));
+
 /** All photos of the job: what became of each; a click selects one. */
 export const mountPhotos: Mount = (target, context) => {
   const table = element("div", { class: "photo-table", role: "table", "aria-label": "Photos" });
@@ -35,26 +41,17 @@ export const mountPhotos: Mount = (target, context) => {
     placeholder: "Search by name or reason",
     "aria-label": "Search photos by name or reason",
   });
-  const told = element("p", { class: "soft numbers", role: "status" }, "Loading the photos …");
-  const tools = element("div", { class: "photo-tools" }, search, told);
+  const told = element("p", { class: "soft numbers", role: "status" });
+  const tools = element("div", { class: "photo-tools", hidden: true }, search, told);
   target.append(
-    element("div", { class: "with-panel" }, element("div", { class: "stack" }, tools, table), panel.element),
+    element("div", { class: "with-panel" }, element("div", { class: "stack photo-list" }, tools, table), panel.element),
   );
-  let stop: () => void = () => undefined;
-  let left = false;
-  resultData(context)
-    .images()
-    .then(
-      (images) => {
-        if (!left) stop = fillTable(context, table, search, told, images);
-      },
-      (error: unknown) => {
-        told.textContent = sentence(error);
-      },
-    );
+  const rows = loading(table, resultData(context).images, (images, ends) => {
+    tools.hidden = false;
+    ends(fillTable(context, table, search, told, images));
+  });
   return () => {
-    left = true;
-    stop();
+    rows.stop();
     panel.stop();
   };
 };
@@ -67,8 +64,8 @@ function fillTable(
   images: ImageEntry[],
 ): () => void {
   const models = [...new Set(images.flatMap(({ cluster }) => (cluster === null ? [] : [cluster])))].sort();
-  const lazy = lazyPictures(context);
-  const rows = images.map((entry) => ({ entry, element: row(context, entry, models, lazy.watch) }));
+  const lazy = new LazyPictures();
+  const rows = images.map((entry) => ({ entry, element: row(context, entry, models, lazy) }));
   const body = element("div", { role: "rowgroup", class: "photo-rows" });
   let order = { column: COLUMNS[0] as Column, down: false };
   const draw = (): void => {
@@ -91,7 +88,20 @@ function fillTable(
     });
     return head;
   });
+  const sorting = element(
+    "select",
+    { class: "input input-small photo-sort", "aria-label": "Sort photos by" },
+    ...COLUMNS.map((column) => element("option", { value: column.id }, `By ${column.title.toLowerCase()}`)),
+  );
+  sorting.addEventListener("change", () => {
+    const column = COLUMNS.find(({ id }) => id === sorting.value) as Column;
+    order = { column, down: column.numeric === true };
+    mark();
+    draw();
+  });
+  told.before(sorting);
   const mark = (): void => {
+    sorting.value = order.column.id;
     COLUMNS.forEach((column, place) => {
       const sorted = column === order.column ? (order.down ? "descending" : "ascending") : "none";
       heads[place]?.setAttribute("aria-sort", sorted);
@@ -101,7 +111,16 @@ function fillTable(
   body.addEventListener("keydown", walk);
   fill(
     table,
-    element("div", { role: "rowgroup" }, element("div", { role: "row", class: "photo-row heads" }, ...heads)),
+    element(
+      "div",
+      { role: "rowgroup" },
+      element(
+        "div",
+        { role: "row", class: "photo-row heads" },
+        ...heads,
+        element("div", { role: "columnheader", class: "cell cell-view", "aria-label": "3D view" }),
+      ),
+    ),
     body,
   );
   mark();
@@ -114,35 +133,57 @@ function fillTable(
   return () => {
     stopSelection();
     lazy.stop();
+    sorting.remove();
   };
 }
 
-function row(
-  context: JobContext,
-  entry: ImageEntry,
-  models: readonly string[],
-  watch: (place: HTMLElement, name: string) => void,
-): HTMLElement {
+function row(context: JobContext, entry: ImageEntry, models: readonly string[], lazy: LazyPictures): HTMLElement {
   const picture = element("span", { class: "thumb", "aria-hidden": "true" });
   if (entry.status === "unreadable") picture.append(icon("photos"));
-  else watch(picture, entry.name);
+  else lazy.watch(picture, () => context.api.thumbnail(context.job.job_id, entry.name));
   const select = (): void => context.selection.photo.set(entry.name);
-  const name = element("button", { type: "button", class: "link photo-name", onclick: select }, entry.name);
+  const show = (): void => showInScene(context, entry);
+  const name = element(
+    "button",
+    { type: "button", class: "link photo-button", "aria-label": entry.name, onclick: select },
+    photoName(entry.name),
+  );
+  // Enter selects, and once more goes to the camera, as a second click does.
+  name.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || context.selection.photo.value !== entry.name) return;
+    event.preventDefault();
+    show();
+  });
+  const view = element(
+    "button",
+    {
+      type: "button",
+      class: "icon-button",
+      "aria-label": `Show ${entry.name} in 3D`,
+      title: "Show in 3D",
+      onclick: show,
+    },
+    icon("cube"),
+  );
   const scene = entry.cluster === null ? "–" : clusterTitle(entry.cluster, models);
   const cells: [string, Node | string][] = [
     ["name", element("span", { class: "photo-cell" }, picture, name)],
     ["status", state(entry)],
-    ["scene", element("span", { class: `scene-name ${clusterClass(entry.cluster)}` }, scene)],
+    ["scene", scene],
     ["points", entry.registered ? number(entry.inliers) : "–"],
     ["error", entry.mean_reprojection_error_px === null ? "–" : pixels(entry.mean_reprojection_error_px)],
     ["matches", entry.status === "unreadable" ? "–" : number(entry.connected_photos)],
+    ["view", entry.cluster === null ? "" : view],
   ];
   const made = element(
     "div",
     { role: "row", class: "photo-row" },
-    ...cells.map(([id, content]) => element("div", { role: "cell", class: `cell cell-${id} numbers` }, content)),
+    ...cells.map(([id, content]) =>
+      element("div", { role: "cell", class: `cell cell-${id} numbers`, "data-title": TITLES[id] }, content),
+    ),
   );
   made.addEventListener("click", select);
+  made.addEventListener("dblclick", show);
   return made;
 }
 
@@ -150,32 +191,6 @@ function state(entry: ImageEntry): HTMLElement {
   const word = element("span", { class: `state ${clusterClass(entry.cluster)}` }, STATUS[entry.status]);
   const why = entry.reason !== "" && element("small", { class: "soft why" }, capital(entry.reason));
   return element("span", { class: "state-cell" }, word, why);
-}
-
-/** Fetches pictures as their places come near the window. */
-function lazyPictures(context: JobContext): { watch(place: HTMLElement, name: string): void; stop(): void } {
-  const names = new WeakMap<Element, string>();
-  const observer = new IntersectionObserver(
-    (entries) => {
-      for (const { isIntersecting, target } of entries) {
-        const name = names.get(target);
-        if (!isIntersecting || name === undefined) continue;
-        observer.unobserve(target);
-        context.api.thumbnail(context.job.job_id, name).then(
-          (address) => target.append(element("img", { src: address, alt: "", decoding: "async" })),
-          () => target.append(icon("photos")),
-        );
-      }
-    },
-    { rootMargin: "300px" },
-  );
-  return {
-    watch(place, name): void {
-      names.set(place, name);
-      observer.observe(place);
-    },
-    stop: () => observer.disconnect(),
-  };
 }
 
 function compared(a: string | number | null, b: string | number | null, down: boolean): number {
@@ -193,7 +208,7 @@ function walk(event: KeyboardEvent): void {
   const way = step[event.key as keyof typeof step];
   const here = document.activeElement?.closest(".photo-row");
   if (way === undefined || !here) return;
-  const next = here[way]?.querySelector<HTMLElement>(".photo-name");
+  const next = here[way]?.querySelector<HTMLElement>(".photo-button");
   if (!next) return;
   event.preventDefault();
   next.focus();
@@ -210,11 +225,4 @@ function idle(): Node {
       "Choose a photo to see it large, with its numbers and the photos that match it best.",
     ),
   );
-}
-
-/** The way from a photo to its camera in the 3D view. */
-export function inScene(context: JobContext, entry: ImageEntry): Node[] {
-  if (entry.cluster === null) return [];
-  const show = (): void => context.tab.set("scene");
-  return [element("button", { type: "button", class: "button button-main button-small", onclick: show }, "Show in 3D")];
 }

@@ -1,3 +1,5 @@
+import { OfflineError } from "../api";
+import { whenBack } from "../connection";
 import { element, fill } from "../element";
 import { type IconName, icon } from "../icons";
 import type { ImageEntry } from "../wire";
@@ -5,6 +7,7 @@ import { number, percent, sentence } from "../words";
 import { clusterChooser, clusterNumber, clusterTitle } from "./clusters";
 import type { JobContext, Mount } from "./context";
 import { resultData } from "./data";
+import { bringToSight } from "./in-scene";
 import { photoPanel } from "./photo-panel";
 import { fetchCloud } from "./scene/download";
 import { ModelView } from "./scene/model-view";
@@ -45,12 +48,12 @@ export const mountScene: Mount = (target, context) => {
   });
   const chooser = element("div", { class: "scene-chooser" });
   const controls = tools(view.set);
-  corner.append(
-    cornerButton("again", "Reset the view", () => view.reset()),
-    cornerButton("full", "Full screen", () => void fullScreen(place)),
-  );
+  corner.append(cornerButton("again", "Reset the view", () => view.reset()));
+  // Phones of one maker know no full screen but for films.
+  if (document.fullscreenEnabled) corner.append(cornerButton("full", "Full screen", () => void fullScreen(place)));
   if (view.works) place.append(corner);
   target.append(element("div", { class: "scene" }, element("div", {}, chooser, place, controls), panel.element));
+  if (context.selection.photo.value !== null) bringToSight();
   view.ready = (models) => {
     const made = clusterChooser(models, context.selection.cluster);
     fill(chooser, made.element);
@@ -115,7 +118,7 @@ class SceneView {
       this.names = Object.keys(cameras).sort(byNumber);
       this.ready(this.names.map((name) => ({ name, photos: Object.keys(cameras[name]?.images ?? {}).length })));
     } catch (error) {
-      this.say(sentence(error), () => void this.start());
+      this.fail(error, () => void this.start());
       return;
     }
     if (this.stage === null) return;
@@ -161,9 +164,7 @@ class SceneView {
       { class: "stack" },
       element("h3", {}, this.name === "" ? "3D view" : clusterTitle(this.name, this.names)),
       model !== null && element("dl", { class: "pairs" }, ...rows),
-      this.works &&
-        element("p", { class: "soft" }, "Click a camera to see its photo. Drag to turn, right-drag to move."),
-      this.works && element("p", { class: "soft" }, "Click the view, then scroll to zoom. Double-click to start over."),
+      ...(this.works ? handling() : []),
       this.works && element("p", { class: "soft keys" }, KEYS),
     );
   }
@@ -216,7 +217,7 @@ class SceneView {
     } catch (error) {
       if (signal.aborted) return;
       this.name = "";
-      this.say(sentence(error), () => void this.show(name));
+      this.fail(error, () => void this.show(name));
     }
   }
 
@@ -336,12 +337,29 @@ class SceneView {
     return model.marks.pick(x, y, this.canvas.clientWidth, this.canvas.clientHeight, stage.camera);
   }
 
+  private fail(error: unknown, again: () => void): void {
+    this.say(sentence(error), again);
+    if (error instanceof OfflineError) this.ends.push(whenBack(again));
+  }
+
   private say(text: string, again?: () => void): void {
     const button =
       again && element("button", { type: "button", class: "button button-small", onclick: again }, "Try again");
     fill(this.note, text, button);
     this.note.hidden = text === "";
   }
+}
+
+/** How the view is turned, by what there is to turn it with. */
+function handling(): Node[] {
+  const isTouch = window.matchMedia("(pointer: coarse)").matches;
+  const told = isTouch
+    ? ["Tap a camera to see its photo. Drag to turn; two fingers move and zoom. Double-tap to start over."]
+    : [
+        "Click a camera to see its photo. Drag to turn, right-drag to move.",
+        "Click the view, then scroll to zoom. Double-click to start over.",
+      ];
+  return told.map((text) => element("p", { class: "soft" }, text));
 }
 
 function byNumber(a: string, b: string): number {

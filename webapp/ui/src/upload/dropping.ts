@@ -1,4 +1,4 @@
-import { ask } from "../dialog";
+import { tell } from "../dialog";
 import { element } from "../element";
 import { sentence } from "../words";
 import { choose, fromDrop, type Photos } from "./photos";
@@ -30,12 +30,7 @@ export function acceptDrops(target: HTMLElement, chosen: (photos: Photos) => voi
     try {
       chosen(choose(await fromDrop(event.dataTransfer)));
     } catch (error) {
-      await ask({
-        title: "These files cannot be used",
-        text: sentence(error),
-        action: "All right",
-        act: async () => undefined,
-      });
+      await tell("These files cannot be used", sentence(error));
     }
   };
   target.addEventListener("dragenter", enter);

@@ -1,13 +1,8 @@
 import { element } from "../element";
 import type { OptionsReply, Schema } from "../wire";
-
-/** Which settings a job starts from, in words that need no manual. */
-const PRESETS: Record<string, [name: string, text: string]> = {
-  fast: ["Fast", "A first look. Fewer details per photo."],
-  default: ["Balanced", "Good for most sets of photos."],
-  detailed: ["Detailed", "Full resolution. Takes several times longer."],
-  best: ["Best", "Finds matches where others see none. Needs a graphics card."],
-};
+import { number } from "../words";
+import { methodName, OPTION_WORDS } from "./option-words";
+import { presetOrder, presetWords } from "./presets";
 
 const SECTIONS: Record<string, string> = {
   ingest: "Reading photos",
@@ -20,6 +15,9 @@ const SECTIONS: Record<string, string> = {
   cloud: "Point cloud",
 };
 
+const EXTRACTOR = "extract.extractor";
+const MATCHER = "match.matcher";
+
 type Tree = Record<string, unknown>;
 
 /** Presets and, folded away, every single option of the service. */
@@ -27,9 +25,15 @@ export class OptionsForm {
   readonly element: HTMLElement;
   private readonly inputs = new Map<string, HTMLInputElement | HTMLSelectElement>();
 
-  constructor(private readonly options: OptionsReply) {
-    this.element = element("div", { class: "stack" }, this.presets(), this.advanced());
+  /** `before` is what `value` gave, to be shown again. */
+  constructor(
+    private readonly options: OptionsReply,
+    before: Tree = {},
+  ) {
+    this.element = element("div", { class: "stack" }, this.presets(before["preset"] ?? "default"), this.advanced());
+    for (const [path, input] of this.inputs) write(input, at(before, path));
     this.showStart();
+    this.inputs.get(EXTRACTOR)?.addEventListener("change", () => this.offerMethods());
   }
 
   /** What the job is told: the preset and whatever differs from it. */
@@ -66,16 +70,16 @@ export class OptionsForm {
         if (first !== undefined) first.textContent = `Usual: ${shown(value)}`;
       } else input.placeholder = shown(value);
     }
+    this.offerMethods();
   }
 
-  private presets(): HTMLElement {
-    const names = Object.keys(this.options.presets).sort((a, b) => order(a) - order(b));
+  private presets(chosen: unknown): HTMLElement {
     return element(
       "fieldset",
       { class: "presets" },
       element("legend", {}, "Quality"),
-      ...names.map((name) => {
-        const [label, text] = PRESETS[name] ?? [name, ""];
+      ...presetOrder(this.options).map((name) => {
+        const [label, text] = presetWords(name);
         const missing = this.options.presets_missing[name];
         return element(
           "label",
@@ -84,7 +88,7 @@ export class OptionsForm {
             type: "radio",
             name: "preset",
             value: name,
-            checked: name === "default",
+            checked: name === chosen,
             disabled: missing !== undefined,
             onchange: () => this.showStart(),
           }),
@@ -101,7 +105,7 @@ export class OptionsForm {
 
   private advanced(): HTMLElement {
     const sections = Object.entries(resolved(this.options.schema, this.options.schema).properties ?? {});
-    return element(
+    const made = element(
       "details",
       { class: "advanced" },
       element("summary", {}, "Advanced settings"),
@@ -112,6 +116,9 @@ export class OptionsForm {
       ),
       ...sections.map(([section, schema]) => this.section(section, resolved(schema, this.options.schema))),
     );
+    // A browser cannot point at what is wrong while it is folded away. The event does not bubble.
+    made.addEventListener("invalid", () => made.setAttribute("open", ""), { capture: true });
+    return made;
   }
 
   private section(name: string, schema: Schema): HTMLElement {
@@ -128,29 +135,82 @@ export class OptionsForm {
 
   private field(path: string, name: string, schema: Schema): HTMLElement {
     const id = `option-${path}`;
-    const input = control(id, schema);
+    const [title, help] = OPTION_WORDS[path] ?? [sentenceCase(name), ""];
+    const input = this.control(path, id, schema);
+    input.setAttribute("aria-describedby", `${id}-help`);
     this.inputs.set(path, input);
-    return element("div", { class: "field" }, element("label", { for: id, title: path }, sentenceCase(name)), input);
+    return element(
+      "div",
+      { class: "field" },
+      element("label", { for: id, title: path }, title),
+      input,
+      element(
+        "p",
+        { class: "soft hint", id: `${id}-help` },
+        [help, span(schema)].filter((text) => text !== "").join(" "),
+      ),
+    );
   }
-}
 
-function control(id: string, schema: Schema): HTMLInputElement | HTMLSelectElement {
-  const choices = schema.type === "boolean" ? [true, false] : schema.enum;
-  if (choices !== undefined) {
-    const options = choices.map((value) => element("option", { value: JSON.stringify(value) }, shown(value)));
-    return element("select", { id, class: "input" }, element("option", { value: "" }, "Usual"), ...options);
-  }
-  if (schema.type === "integer" || schema.type === "number") {
+  private control(path: string, id: string, schema: Schema): HTMLInputElement | HTMLSelectElement {
+    const { methods } = this.options;
+    if (path === EXTRACTOR) return select(id, [...new Set(methods.map(({ extractor }) => extractor))]);
+    if (path === MATCHER) return select(id, [...new Set(methods.map(({ matcher }) => matcher))]);
+    const choices = schema.type === "boolean" ? [true, false] : schema.enum;
+    if (choices !== undefined) return select(id, choices);
+    if (schema.type !== "integer" && schema.type !== "number")
+      return element("input", { id, class: "input", type: "text" });
     const step = schema.type === "integer" ? 1 : "any";
     return element("input", { id, class: "input", type: "number", step, min: schema.minimum, max: schema.maximum });
   }
-  return element("input", { id, class: "input", type: "text" });
+
+  /** Offers only methods that run here, and only matchers that suit the finder of details. */
+  private offerMethods(): void {
+    const [finder, matcher] = [this.inputs.get(EXTRACTOR), this.inputs.get(MATCHER)];
+    if (!(finder instanceof HTMLSelectElement && matcher instanceof HTMLSelectElement)) return;
+    const usable = this.options.methods.filter((method) => method.usable);
+    const chosen = read(finder);
+    disable(finder, (name) => !usable.some(({ extractor }) => extractor === name));
+    disable(
+      matcher,
+      (name) => !usable.some((one) => one.matcher === name && (chosen === undefined || one.extractor === chosen)),
+    );
+    const fits = matcher.selectedOptions[0]?.disabled === false && (matcher.value !== "" || this.suits(chosen));
+    if (!fits) matcher.value = [...matcher.options].find((one) => one.value !== "" && !one.disabled)?.value ?? "";
+  }
+
+  /** Whether the usual matcher goes with a finder. */
+  private suits(finder: unknown): boolean {
+    if (finder === undefined) return true;
+    const matcher = at(this.start(), MATCHER);
+    return this.options.methods.some((one) => one.usable && one.extractor === finder && one.matcher === matcher);
+  }
+}
+
+function select(id: string, choices: readonly unknown[]): HTMLSelectElement {
+  const options = choices.map((value) => element("option", { value: JSON.stringify(value) }, shown(value)));
+  return element("select", { id, class: "input" }, element("option", { value: "" }, "Usual"), ...options);
+}
+
+function disable(input: HTMLSelectElement, isUnfit: (value: unknown) => boolean): void {
+  for (const option of input.options) option.disabled = option.value !== "" && isUnfit(JSON.parse(option.value));
+}
+
+/** What numbers an option takes, in words. */
+function span({ minimum, maximum }: Schema): string {
+  if (minimum !== undefined && maximum !== undefined) return `${number(minimum)} to ${number(maximum)}.`;
+  return minimum === undefined ? "" : `${number(minimum)} or more.`;
 }
 
 function read(input: HTMLInputElement | HTMLSelectElement): unknown {
   if (input.value === "") return undefined;
   if (input instanceof HTMLSelectElement) return JSON.parse(input.value);
   return input.type === "number" ? Number(input.value) : input.value;
+}
+
+function write(input: HTMLInputElement | HTMLSelectElement, value: unknown): void {
+  if (value === undefined) return;
+  input.value = input instanceof HTMLSelectElement ? JSON.stringify(value) : String(value);
 }
 
 function at(tree: Tree, path: string): unknown {
@@ -163,21 +223,14 @@ function resolved(schema: Schema, root: Schema): Schema {
   return name === undefined ? schema : (root.$defs?.[name] ?? schema);
 }
 
-function order(preset: string): number {
-  return Object.keys(PRESETS).indexOf(preset) + 1 || Number.POSITIVE_INFINITY;
-}
-
 function shown(value: unknown): string {
   if (value === true) return "yes";
   if (value === false) return "no";
-  return value === undefined || value === null ? "" : String(value);
+  if (value === undefined || value === null) return "";
+  return typeof value === "string" ? value.split(",").map(methodName).join(" and ") : String(value);
 }
 
 function sentenceCase(name: string): string {
-  const words = name
-    .replaceAll("_", " ")
-    .replace(/\b(gps|vlad)\b/g, (short) => short.toUpperCase())
-    .replace(/ px$/, " (pixels)")
-    .replace(/ mb$/, " (MB)");
+  const words = name.replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

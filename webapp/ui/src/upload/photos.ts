@@ -53,6 +53,10 @@ export function bytesOf(photos: Photos): number {
   return photos.files.reduce((sum, { file }) => sum + file.size, 0);
 }
 
+export function isFolder(photos: Photos): boolean {
+  return photos.kind === "photos" && photos.files.some(({ path }) => path.includes("/"));
+}
+
 /** Tells the same choice again after a reload: names, sizes and times of change. */
 export function fingerprint(photos: Photos): string {
   const files = photos.kind === "zip" ? [{ path: photos.file.name, file: photos.file }] : photos.files;

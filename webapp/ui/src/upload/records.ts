@@ -4,6 +4,8 @@ export interface UploadRecord {
   readonly fingerprint: string;
   readonly owner: string;
   readonly kind: "zip" | "photos";
+  /** Whether a folder was chosen: its files alone have other paths. */
+  readonly folder?: boolean;
   readonly dataset: string;
   readonly scene: string;
   readonly size: number;

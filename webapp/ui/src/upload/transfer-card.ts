@@ -1,12 +1,12 @@
 import { ask } from "../dialog";
 import { element, fill } from "../element";
 import { icon } from "../icons";
-import { address } from "../router";
+import { address, place } from "../router";
 import { bytes, duration } from "../words";
 import type { Transfer, TransferState } from "./transfer";
 import type { Transfers } from "./transfers";
 
-const HEADINGS: Record<TransferState["phase"], string> = {
+export const HEADINGS: Record<TransferState["phase"], string> = {
   sending: "Sending photos",
   paused: "Paused",
   waiting: "Waiting for the connection",
@@ -18,18 +18,18 @@ const HEADINGS: Record<TransferState["phase"], string> = {
 
 /** The upload under way, with what can be done about it; empty while there is none. */
 export function transferCard(transfers: Transfers): { element: HTMLElement; stop: () => void } {
-  const place = element("div", { class: "transfer-place" });
+  const slot = element("div", { class: "transfer-place" });
   let stopCard = (): void => undefined;
   const stopWatch = transfers.current.watch((transfer) => {
     stopCard();
-    fill(place);
+    fill(slot);
     if (transfer === null) return;
     const card = drawn(transfer, () => transfers.current.set(null));
-    place.append(card.element);
+    slot.append(card.element);
     stopCard = card.stop;
   });
   return {
-    element: place,
+    element: slot,
     stop(): void {
       stopWatch();
       stopCard();
@@ -92,6 +92,12 @@ function buttons(transfer: Transfer, state: TransferState, close: () => void): H
         button("Close", "cross", close),
       ];
     case "failed":
+      return [
+        ...(place()[0] === "upload"
+          ? []
+          : [element("a", { class: "button button-main", href: address("upload") }, "Change and send again")]),
+        button("Close", "cross", close),
+      ];
     case "stopped":
       return [button("Close", "cross", close)];
     case "checking":

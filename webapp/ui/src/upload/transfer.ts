@@ -6,7 +6,7 @@ import { sentence } from "../words";
 import type { Source } from "./archive";
 import { Pace } from "./pace";
 import { forget } from "./records";
-import { dropUpload, endUpload, sendPiece, uploadOffset } from "./tus";
+import { dropUpload, endUpload, sendPiece, uploadStatus } from "./tus";
 
 const PIECE = 8 * 1024 * 1024;
 const AGAIN_MS = 1000;
@@ -30,6 +30,8 @@ export interface TransferState {
 /** One upload on its way: it can be paused, survives a lost connection, and ends as a job. */
 export class Transfer {
   readonly state = observable<TransferState>({ phase: "sending", sent: 0, speed: 0, problem: "", jobId: "" });
+  /** Whether the same files can be sent once more: false where they have changed. */
+  canRepeat = true;
   private stopping = new AbortController();
   private readonly pace = new Pace();
 
@@ -75,7 +77,7 @@ export class Transfer {
         await this.send(signal, () => {
           wait = AGAIN_MS;
         });
-        await this.finish();
+        if (!signal.aborted) await this.finish();
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -92,8 +94,9 @@ export class Transfer {
   }
 
   private async send(signal: AbortSignal, progressed: () => void): Promise<void> {
-    let offset = await uploadOffset(this.api, this.url);
-    if (offset === null) throw new ApiError(410, "The service no longer has this upload. Please begin it again.");
+    const status = await uploadStatus(this.api, this.url);
+    if (status === null) throw new ApiError(410, "The service no longer has this upload. Please begin it again.");
+    let { offset } = status;
     this.pace.restart(offset);
     while (offset < this.total) {
       if (signal.aborted) return;
@@ -117,9 +120,14 @@ export class Transfer {
   }
 
   private fail(error: unknown): void {
-    if (error instanceof ApiError) forget(this.url);
+    // Neither what was refused nor files that are other ones by now can go on from where they were.
+    forget(this.url);
     const unreadable = error instanceof DOMException && error.name === "NotReadableError";
-    const problem = unreadable ? "A photo was changed or removed while it was being sent." : sentence(error);
+    this.canRepeat = !unreadable;
+    if (unreadable) void dropUpload(this.api, this.url).catch(() => undefined);
+    const problem = unreadable
+      ? "A file was changed or removed while it was being sent. Choose the photos again."
+      : sentence(error);
     this.tell({ phase: "failed", speed: 0, problem });
   }
 

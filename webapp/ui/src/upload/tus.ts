@@ -25,12 +25,13 @@ export async function createUpload(api: Api, length: number, form: UploadForm): 
   return location;
 }
 
-/** Returns how many bytes have come; `null` where the upload is gone. */
-export async function uploadOffset(api: Api, url: string): Promise<number | null> {
+/** Returns how many bytes have come, and how many there are; `null` where the upload is gone. */
+export async function uploadStatus(api: Api, url: string): Promise<{ offset: number; length: number } | null> {
   const answer = await api.answer(url, { method: "HEAD", headers: VERSION });
   if (answer.status === 404 || answer.status === 410) return null;
   if (!answer.ok) throw await refusal(answer);
-  return Number(answer.headers.get("Upload-Offset"));
+  const read = (name: string): number => Number(answer.headers.get(name));
+  return { offset: read("Upload-Offset"), length: read("Upload-Length") };
 }
 
 export async function dropUpload(api: Api, url: string): Promise<void> {
@@ -76,7 +77,8 @@ async function patch(
     request.setRequestHeader("Content-Type", "application/offset+octet-stream");
     request.upload.onprogress = (event) => sent(event.loaded);
     request.onload = () => resolve(request);
-    request.onerror = () => reject(new OfflineError());
+    // A request fails in the same way for a lost line and for a file that has changed: only reading tells which.
+    request.onerror = () => piece.arrayBuffer().then(() => reject(new OfflineError()), reject);
     request.onabort = () => reject(new DOMException("paused", "AbortError"));
     request.onloadend = () => signal.removeEventListener("abort", stop);
     signal.addEventListener("abort", stop);
