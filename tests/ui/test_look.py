@@ -45,6 +45,50 @@ def test_an_upload_under_way(signed_in, shot, photos, cable):
     page.unroute_all()
 
 
+def test_an_upload_that_is_paused(slow, begin, files, shot):
+    slow.on("dialog", lambda dialog: dialog.accept())
+    begin(slow, files, "Old mill")
+    slow.get_by_text(re.compile(r"kB/s")).wait_for()
+    slow.get_by_role("button", name="Pause").click()
+    slow.get_by_role("heading", name="Paused").wait_for()
+    shot(slow, "upload-paused")
+    slow.goto("/#/account")
+    slow.get_by_role("link", name=re.compile("Paused – Old mill")).wait_for()
+    shot(slow, "upload-elsewhere")
+
+
+def test_nobody_has_a_job_yet(page, api, shot):
+    api.post("/users", json={"username": "erik", "password": "long enough", "role": "user"})
+    page.goto("/")
+    page.get_by_label("Name").fill("erik")
+    page.get_by_label("Password").fill("long enough")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Drop photos here to begin").wait_for()
+    shot(page, "jobs-empty")
+
+
+def test_a_session_that_has_run_out(page, context, sign_in, shot):
+    page.clock.install()
+    sign_in(page, "/#/account")
+    page.get_by_text("You have no keys.").wait_for()
+    context.clear_cookies()
+    page.clock.fast_forward(20 * 60_000)
+    page.goto("/#/admin")
+    page.get_by_role("heading", name="Please sign in again").wait_for()
+    shot(page, "sign-in-again", full=False)
+
+
+def test_a_new_key(signed_in, shot):
+    signed_in.goto("/#/account")
+    signed_in.get_by_label("What the new key is for").fill("night script")
+    signed_in.get_by_role("button", name="Make a key").click()
+    signed_in.get_by_role("heading", name="Your new key").wait_for()
+    shot(signed_in, "account-new-key")
+    signed_in.get_by_role("button", name="Delete night script").click()
+    signed_in.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    signed_in.get_by_text("You have no keys.").wait_for()
+
+
 def test_a_job_that_runs(signed_in, shot, upload):
     page = signed_in
     page.goto(f"/#/jobs/{upload('Chapel', extract={'max_keypoints': 1950})}")

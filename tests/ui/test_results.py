@@ -384,7 +384,7 @@ def test_quality_speaks_of_photos_and_not_of_statistics(opened, two_balls):
     page.get_by_text("20 %, usually 50 %").wait_for()
     dots = page.locator(".drift-plot .drift-dot").evaluate_all("all => all.map((dot) => dot.getAttribute('cx'))")
     assert dots == ["12.5%", "52.5%"]  # −6 and 0.4 between −8 and 8
-    page.get_by_text("very unusual").wait_for()
+    page.get_by_text("very unusual", exact=True).wait_for()
     page.get_by_text("Check the result with care: the photos are unlike").wait_for()
     page.get_by_text("3 photos of scene 1 hang on this one pair").wait_for()
     page.get_by_text("1 min 01 s").wait_for()
@@ -440,11 +440,12 @@ def blind_page(browser, service):
     other.close()
 
 
-def test_without_webgl_a_sentence_says_so_and_the_rest_works(blind_page, two_balls):
+def test_without_webgl_a_sentence_says_so_and_the_rest_works(blind_page, two_balls, shot):
     page = blind_page
     enter(page, two_balls)
     page.get_by_text("This browser cannot draw in 3D").wait_for()
     assert not page.get_by_label("Point size").is_visible()
+    shot(page, "job-no-webgl")
     page.get_by_role("tab", name="Photos").click()
     page.get_by_role("button", name="cluster0_model0/0002.jpg", exact=True).click()
     page.get_by_role("img", name="The photo cluster0_model0/0002.jpg").wait_for()

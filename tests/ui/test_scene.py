@@ -1,6 +1,8 @@
 """The 3D view of a real job, turned, moved and coloured as people do it."""
 
 import io
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.ui
 DARK = (14, 17, 22)
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
 
 class View:
@@ -15,11 +18,17 @@ class View:
 
     def __init__(self, page):
         self.page = page
-        page.locator(".scene-stage[data-points]").wait_for()
+        page.locator(".scene-stage[data-points]").wait_for(timeout=60_000)
         self.settle()
 
     def settle(self):
-        self.page.wait_for_timeout(1200)  # flights and damping come to an end
+        """Wait until flights and damping have come to an end."""
+        before, now = None, self.pixels()
+        deadline = time.monotonic() + 20
+        while before is None or (now != before).any():
+            assert time.monotonic() < deadline
+            self.page.wait_for_timeout(400)
+            before, now = now, self.pixels()
 
     def pixels(self):
         with Image.open(io.BytesIO(self.page.locator(".scene-canvas").screenshot())) as shown:
@@ -78,6 +87,8 @@ def test_the_wheel_zooms_once_the_view_is_clicked_and_scrolls_the_page_before(vi
 
 
 def test_points_grow_and_tell_their_error_by_colour(view):
+    view.page.get_by_label("Point size").fill("0.3")
+    view.settle()
     small = view.lit()
     view.page.get_by_label("Point size").fill("3")
     view.settle()
@@ -89,12 +100,13 @@ def test_points_grow_and_tell_their_error_by_colour(view):
     assert changed(before, view.pixels()) > 0.005
 
 
-def test_the_view_fills_the_screen_and_comes_back(view, shot):
+def test_the_view_fills_the_screen_and_comes_back(view):
     page = view.page
     page.get_by_role("button", name="Full screen").click()
     page.locator(".scene-stage:fullscreen").wait_for()
     view.settle()
     assert view.lit() > 0.005
+    page.screenshot(path=SCREENSHOTS / "job-full-screen.png")
     page.get_by_role("button", name="Full screen").click()
     page.locator(".scene-stage:fullscreen").wait_for(state="detached")
 
@@ -107,7 +119,7 @@ def test_a_photo_of_the_table_is_one_click_from_its_camera(signed_in, finished):
     view = View(page)
     page.get_by_role("complementary").get_by_role("heading", name="img_002.jpg").wait_for()
     box = page.locator(".scene-stage").bounding_box()
-    assert 0 <= box["y"] < 200  # below the bar, and in sight
+    assert 57 <= box["y"] <= 860 - box["height"]  # below the bar, and in sight
     there = view.pixels()
     page.get_by_role("tab", name="Photos").click()
     row = page.get_by_role("button", name="img_004.jpg", exact=True)
@@ -120,12 +132,12 @@ def test_a_photo_of_the_table_is_one_click_from_its_camera(signed_in, finished):
     assert changed(there, view.pixels()) > 0.01
 
 
-def test_on_a_phone_photos_are_sorted_and_a_photo_opens_over_its_own_part_only(signed_in, finished, shot):
+def test_on_a_phone_photos_are_sorted_and_a_photo_opens_over_its_own_part_only(signed_in, finished):
     page = signed_in
     page.set_viewport_size({"width": 400, "height": 860})
     page.goto(f"/#/jobs/{finished}/photos")
     page.get_by_label("Sort photos by").select_option("By points seen")
-    seen = page.locator(".cell-points").all_inner_texts()
+    seen = page.locator(".photo-rows .cell-points").all_text_contents()
     counts = [int(text.split()[-1].replace(",", "")) for text in seen if text.split()[-1] != "–"]
     assert len(counts) > 2
     assert counts == sorted(counts, reverse=True)

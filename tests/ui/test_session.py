@@ -145,3 +145,6 @@ def test_a_key_can_be_copied_where_pages_may_not_use_the_clipboard(signed_in):
     page.get_by_role("button", name="Copy").click()
     page.get_by_role("button", name="Selected").wait_for()
     assert page.evaluate("getSelection().toString()") == page.locator("code").inner_text()
+    page.get_by_role("button", name="Delete plain http").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_text("You have no keys.").wait_for()

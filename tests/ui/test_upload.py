@@ -58,13 +58,16 @@ def test_an_option_that_cannot_be_is_pointed_at_before_anything_is_sent(signed_i
     assert page.evaluate("localStorage.getItem('reconflow.uploads')") is None
 
 
-def test_only_methods_that_run_and_suit_each_other_are_offered(signed_in, api, files):
+def test_every_setting_is_explained_and_only_methods_that_run_together_are_offered(signed_in, api, files):
     page = signed_in
     page.goto("/#/upload")
     page.locator("#choose-files").set_input_files(files)
     page.get_by_text("Advanced settings").click()
     methods = [one for one in api.get("/options").json()["methods"] if one["usable"]]
     page.get_by_label("Finder of details").select_option("SIFT")
+    helps = page.locator(".advanced .hint").all_inner_texts()
+    assert len(helps) > 40
+    assert all(re.sub(r"[\d,.]+ (to [\d,.]+|or more)\.$", "", text) for text in helps), helps
     offered = page.get_by_label("Matcher of details").locator("option:enabled").all_inner_texts()
     assert len(offered) == 1 + len([one for one in methods if one["extractor"] == "sift"])
     assert "Ratio test" in offered
@@ -117,3 +120,22 @@ def test_a_zip_that_changes_while_it_is_sent_is_told(slow, files, tmp_path, begi
     packed.write_bytes(packed.read_bytes()[:-1])
     slow.get_by_role("heading", name="Not accepted").wait_for()
     slow.get_by_text("was changed or removed while it was being sent").wait_for()
+
+
+def test_a_folder_that_is_dropped_on_the_list_of_jobs_becomes_a_new_job(signed_in, context, files, tmp_path):
+    page = signed_in
+    folder = tmp_path / "Dropped"
+    folder.mkdir()
+    for path in files:
+        (folder / path.name).write_bytes(path.read_bytes())
+    page.goto("/#/jobs")
+    page.get_by_role("heading", name="Jobs").wait_for()
+    hand = context.new_cdp_session(page)
+    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver"):
+        hand.send("Input.dispatchDragEvent", {"type": kind, "x": 600, "y": 500, "data": data})
+    page.get_by_text("Drop to begin a new job").wait_for()
+    hand.send("Input.dispatchDragEvent", {"type": "drop", "x": 600, "y": 500, "data": data})
+    page.get_by_role("heading", name="6 photos in Dropped").wait_for()
+    assert page.get_by_label("Project").input_value() == "Dropped"
+    assert not page.get_by_text("Drop to begin a new job").is_visible()

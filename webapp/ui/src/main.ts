@@ -14,6 +14,7 @@ import { Transfers } from "./upload/transfers";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/controls.css";
+import "./styles/notices.css";
 import "./styles/shell.css";
 import "./styles/jobs.css";
 import "./styles/upload.css";

@@ -57,10 +57,17 @@ async function tellSizes(target: HTMLElement): Promise<void> {
     const place = one.querySelector(".file-size");
     if (!target.isConnected || place === null) return;
     const answer = await fetch(one.href, { headers: { Range: "bytes=0-0" } }).catch(() => null);
-    const size = /\/(\d+)$/.exec(answer?.headers.get("Content-Range") ?? "")?.[1];
+    const size = answer?.ok === true ? sizeOf(answer.headers) : 0;
     void answer?.body?.cancel();
-    if (size !== undefined) place.textContent = bytes(Number(size));
+    if (size > 0) place.textContent = bytes(size);
   }
+}
+
+/** The size of a whole file, of which a part was asked for; 0 where it is not told. */
+function sizeOf(headers: Headers): number {
+  const part = /\/(\d+)$/.exec(headers.get("Content-Range") ?? "");
+  if (part !== null) return Number(part[1]);
+  return headers.has("Content-Encoding") ? 0 : Number(headers.get("Content-Length") ?? 0);
 }
 
 function groups(id: string, link: string, clusters: Cluster[]): HTMLElement[] {

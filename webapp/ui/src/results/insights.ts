@@ -6,6 +6,7 @@ import type { Mount } from "./context";
 import { resultData } from "./data";
 import { driftLegend, driftPlots, driftWords } from "./drift";
 import "./results.css";
+import "./insights.css";
 
 const STEPS: Record<string, string> = {
   ingest: "Reading photos",

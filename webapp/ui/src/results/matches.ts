@@ -10,6 +10,7 @@ import { inScene } from "./in-scene";
 import { MatchMatrix, type Spot } from "./matrix";
 import { photoPanel } from "./photo-panel";
 import "./results.css";
+import "./matches.css";
 
 /** Which photos match which, as a matrix ordered by scene. */
 export const mountMatches: Mount = (target, context) => {

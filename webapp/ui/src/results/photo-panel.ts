@@ -8,6 +8,7 @@ import { clusterClass, clusterTitle } from "./clusters";
 import type { JobContext } from "./context";
 import { resultData } from "./data";
 import { photoName } from "./photo-name";
+import "./photo-panel.css";
 
 export const STATUS: Record<ImageEntry["status"], string> = {
   registered: "Placed",

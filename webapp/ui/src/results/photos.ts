@@ -11,6 +11,7 @@ import { inScene, showInScene } from "./in-scene";
 import { photoName } from "./photo-name";
 import { capital, photoPanel, pixels, STATUS } from "./photo-panel";
 import "./results.css";
+import "./photos.css";
 
 interface Column {
   readonly id: string;

@@ -15,6 +15,7 @@ import { type Gestures, listen } from "./scene/pointer";
 import { Stage } from "./scene/stage";
 import { type Ground, legend, settings, tools } from "./scene/tools";
 import "./results.css";
+import "./scene.css";
 
 const GROUNDS: Record<Ground, string> = { dark: "#0e1116", light: "#f2f4f7" };
 const LIT: Record<Ground, string> = { dark: "#ffffff", light: "#0b0e14" };

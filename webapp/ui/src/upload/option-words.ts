@@ -58,13 +58,6 @@ export const OPTION_WORDS: Record<string, readonly [title: string, help: string]
   "cloud.max_points": ["Most points", "Thinned out above it."],
   "cloud.min_observations": ["Photos that must see a point", "Of the cleaned cloud."],
   "cloud.normals": ["Surface directions", "Written with the points, for other programs."],
-  "execution.images_per_extract_task": ["Photos per task", "How the work is cut; changes no result."],
-  "execution.images_per_tile": ["Photos per comparison task", "How the work is cut; changes no result."],
-  "execution.feature_cache_mb": ["Memory for details (MB)", "Per worker; changes no result."],
-  "execution.gpu_memory_fraction": [
-    "Share of the graphics memory",
-    "Batches shrink until they fit; changes no result.",
-  ],
 };
 
 /** Names of methods as their authors write them. */

@@ -14,6 +14,8 @@ const SAMPLE = 20_000;
 const LOW = 0.04;
 const HIGH = 0.96;
 const SHOWN = 1500;
+/** How far beyond the box of most points, by its size, the others are shown too: tails of the scene, but no strays. */
+const TAIL = 0.12;
 const ROUNDS = 6;
 
 /**
@@ -110,7 +112,8 @@ function extent(parts: readonly (readonly Vector[])[], axis: number): [low: numb
 }
 
 function between(low: Vector, high: Vector, point: Vector, axis: 0 | 1 | 2): boolean {
-  return point[axis] >= low[axis] && point[axis] <= high[axis];
+  const tail = TAIL * (high[axis] - low[axis]);
+  return point[axis] >= low[axis] - tail && point[axis] <= high[axis] + tail;
 }
 
 function ends(values: number[]): [low: number, high: number] {

@@ -113,6 +113,7 @@ export class Stage {
   place(pose: Pose): void {
     this.flight = null;
     this.resting = null;
+    this.calmDown();
     this.stand(pose);
     this.invalidate();
   }
@@ -124,6 +125,7 @@ export class Stage {
       return;
     }
     this.resting = null;
+    this.calmDown();
     const from = this.pose();
     const turns = Math.round((from.azimuth - pose.azimuth) / (2 * Math.PI)) * 2 * Math.PI;
     let began = 0;
@@ -223,6 +225,13 @@ export class Stage {
     this.camera.aspect = width / height;
     if (this.resting !== null) this.frame(this.resting);
     this.invalidate();
+  }
+
+  /** Ends what the last drag still gives, so that a flight ends where it should. */
+  private calmDown(): void {
+    this.controls.enableDamping = false;
+    this.controls.update();
+    this.controls.enableDamping = !calm();
   }
 
   private pose(): Pose {
