@@ -229,17 +229,20 @@ class ExecutionConfig(_Section, frozen=True):
 
     ``feature_cache_mb`` is what each worker keeps of the features and encodings it read: tiles share photos.
     ``gpu_memory_fraction`` bounds what one process takes of its GPU's memory: batches shrink until they fit.
+    ``threads_beside_gpu`` is how many pairs a worker that has a GPU verifies at once while the GPU matches the next.
     """
 
     images_per_extract_task: int = 8
     images_per_tile: int = 12
     feature_cache_mb: int = 256
     gpu_memory_fraction: float = 0.9
+    threads_beside_gpu: int = 4
 
     def __post_init__(self) -> None:
         self._require("images_per_extract_task", low=1)
         self._require("images_per_tile", low=1)
         self._require("feature_cache_mb", low=0)
+        self._require("threads_beside_gpu", low=0, high=256)
         self._require("gpu_memory_fraction", low=0.01, high=1)
 
 

@@ -37,8 +37,9 @@ from reconflow.core.matches import Matches
 from reconflow.core.submission import OUTLIERS, read_poses
 from reconflow.core.union import FeatureUnion, unite
 from reconflow.nets.methods import extractors_of, parse_methods, split_combination
+from reconflow.nets.protocols import matches_tiles
 from reconflow.nets.registry import combinations, create_extractor
-from reconflow.pipeline.matching import ReadyMethod, ready_methods, together
+from reconflow.pipeline.matching import ReadyMethod, pair_matches, ready_methods, tile_matches, together
 
 ANGLES_DEG = (0, 15, 30, 60, 120)
 """True pairs are grouped by the angle between the viewing directions; wider ones are left out."""
@@ -102,6 +103,13 @@ def unrelated_pairs(photos: Sequence[Photo], *, count: int, seed: int) -> list[t
     return chosen
 
 
+def _found(one: ReadyMethod, a: FeatureUnion, b: FeatureUnion, config: MatchConfig) -> Matches:
+    if not matches_tiles(one.matcher):
+        return pair_matches(one, a, b, config=config)
+    ((_, finish),) = tile_matches(one, (a, b), (None, None), [(0, 1)], config=config)
+    return finish()
+
+
 def match_and_verify(
     pair: tuple[int, int],
     *,
@@ -116,7 +124,7 @@ def match_and_verify(
     related = first.scene == second.scene
     start = time.thread_time()
     a, b = features[i], features[j]
-    found = [one.in_union(one.matcher.match(one.features(a), one.features(b), config=config), a, b) for one in ready]
+    found = [_found(one, a, b, config) for one in ready]
     matches = together(found)
     matched = time.thread_time()
     cameras = [photo.camera if related else _guessed_camera(photo.path) for photo in (first, second)]

@@ -1,7 +1,8 @@
 """Work for a model in batches: items of one shape together, and fewer at a time once memory ran out."""
 
+import functools
 import logging
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 logger = logging.getLogger(__name__)
@@ -46,8 +47,8 @@ class BatchRunner:
     def __init__(self, size: int):
         self.size = size
 
-    def map(self, model: Callable[[Sequence[T]], Iterable[R]], items: Sequence[T]) -> list[R]:
-        """Return what the model makes of the items, in order.
+    def stream(self, model: Callable[[Sequence[T]], Iterable[R]], items: Sequence[T]) -> Iterator[R]:
+        """Yield what the model makes of the items, in order, batch by batch.
 
         Raises
         ------
@@ -55,18 +56,34 @@ class BatchRunner:
             If not even one item fits.
 
         """
+        done = 0
+        while done < len(items):
+            made = self._tried(model, items[done : done + self.size])
+            yield from made
+            done += len(made)
+
+    def map(self, model: Callable[[Sequence[T]], Iterable[R]], items: Sequence[T]) -> list[R]:
+        """Return what :meth:`stream` yields."""
+        return list(self.stream(model, items))
+
+    def _tried(self, model: Callable[[Sequence[T]], Iterable[R]], batch: Sequence[T]) -> list[R]:
+        """Return what the model makes of a batch; nothing where it was too large."""
         import torch
 
-        made: list[R] = []
-        while len(made) < len(items):
-            batch = items[len(made) : len(made) + self.size]
-            try:
-                made += list(model(batch))
-            except torch.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise
-                self.size = max(1, len(batch) // 2)
-                logger.warning("memory of the device ran out: batches of %d from here on", self.size)
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
-        return made
+        try:
+            return list(model(batch))
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        # Only here: in the block above the error still holds the frames of the model, and they hold its tensors.
+        self.size = min(self.size, max(1, len(batch) // 2))
+        logger.warning("memory of the device ran out: batches of %d from here on", self.size)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return []
+
+
+@functools.cache
+def batch_runner(model: Hashable, shape: Hashable, size: int) -> BatchRunner:
+    """Return this process's runner for a model and items of one shape, which knows what was too large before."""
+    return BatchRunner(size)

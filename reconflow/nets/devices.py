@@ -2,9 +2,12 @@
 
 import functools
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from reconflow.config import Precision
+from reconflow.core.arrays import Array
 from reconflow.nets.residence import Residence
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -14,6 +17,18 @@ _MOST_ON_A_GPU = 2
 def torch_device() -> torch.device:
     """Return the current CUDA device where there is one (each Dask worker sees its own first), else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def on_device(array: Array, device: torch.device) -> Tensor:
+    """Return an array on a device; on its way to a GPU the caller goes on meanwhile."""
+    if device.type != "cuda":
+        return torch.from_numpy(np.array(array)).to(device)
+    source = torch.from_numpy(np.zeros(0, array.dtype))
+    pinned = torch.empty(
+        array.shape, dtype=source.dtype, pin_memory=True
+    )  # only from such memory a copy can be left alone
+    pinned.numpy()[...] = array
+    return pinned.to(device, non_blocking=True)
 
 
 @functools.cache

@@ -68,7 +68,7 @@ def _mnn(extractor: str, level: int) -> Matcher:
     return MutualMatcher(level, _LEAST_SIMILARITY.get(extractor, 0.0))
 
 
-def _lightglue(extractor: str, level: int) -> Matcher:
+def _lightglue(extractor: str, level: int) -> TileMatcher:
     from reconflow.nets.lightglue import LightGlueMatcher
 
     return LightGlueMatcher(level, _LIGHTGLUE_WEIGHTS[extractor])

@@ -7,6 +7,7 @@ import msgspec
 from distributed import Event, get_worker
 
 from reconflow.errors import Cancelled
+from reconflow.pipeline.cluster import GPU
 
 _POLL_S = 1.0
 
@@ -39,6 +40,11 @@ class TaskControl:
         self._worker = None
         with contextlib.suppress(ValueError):  # not on a worker
             self._worker = get_worker()
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether the worker was given a GPU."""
+        return self._worker is not None and GPU in self._worker.state.total_resources
 
     def advance(self, done: int, detail: str = "") -> None:
         """Say that ``done`` of the task's units are done by now."""

@@ -8,9 +8,11 @@ does to a library must not take the rest of its tile along.
 import functools
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -35,15 +37,16 @@ from reconflow.pipeline.matching import (
     ready_methods,
     tile_matches,
 )
+from reconflow.pipeline.overlap import Ahead, overlapped
 from reconflow.pipeline.photo_cache import PhotoCache
-from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask
+from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask, TileImage
 from reconflow.stages.extract import extract_features
 from reconflow.stages.ingest import ingest_image, read_image
 from reconflow.store.encodings import EncodingStore, read_encodings
 from reconflow.store.features import FeatureStore, read_features
 from reconflow.store.geometries import GeometryStore, MatchedPair, StoredPair
 from reconflow.store.packs import ItemRef
-from reconflow.store.root import open_root
+from reconflow.store.root import Root, open_root
 
 logger = logging.getLogger(__name__)
 
@@ -172,27 +175,46 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     control = TaskControl(context.line, stage="match", task=task.key)
     root = open_root(context.store)
     config = context.config
-    cache = photo_cache(config.execution.feature_cache_mb)
-    stored, read = cache.read(root, [ref for image in task.images for ref in image.refs], by=read_features)
-    encoded, read_too = cache.read(root, [one.encoding for one in task.images if one.encoding], by=read_encodings)
-    photos = [unite([stored[ref] for ref in image.refs]) for image in task.images]
-    encodings = [encoded.get(image.encoding) if image.encoding else None for image in task.images]
     ready = ready_methods(config.extract.extractor, config.match.matcher)
-    _before_learned(context, needed=any(one.method.learned for one in ready))
+    learned = any(one.method.learned for one in ready)
+    _before_learned(context, needed=learned)
+    threads = config.execution.threads_beside_gpu if learned and (control.has_gpu or _sees_gpu()) else 0
+    cache = photo_cache(config.execution.feature_cache_mb)
+    ahead().wait()
+    features, encoded, read = _photos(task.images, root, cache)
+    photos = [unite([features[ref] for ref in image.refs]) for image in task.images]
+    encodings = [encoded.get(image.encoding) if image.encoding else None for image in task.images]
+    coming = ahead().begin(partial(_photos, task.then, root, cache)) if threads and task.then else None
     pairs = [(pair.first, pair.second) for pair in task.pairs]
     hopeless = coarse_reasons(photos, pairs, ready=ready, config=config.match)
     tile = _Tile(task, photos, encodings, pairs, ready, hopeless, config)
     matched: dict[int, MatchedPair] = {}
     failed: dict[str, str] = {}
-    for done, (place, found) in enumerate(_by_pair(tile, control)):
-        made, reason = _finished(tile, place, found)
+    calls = (partial(_finished, tile, place, found) for place, found in _by_pair(tile, control))
+    for done, (place, made, reason) in enumerate(overlapped(calls, threads=threads)):
         if made:
             matched[place] = made
         if reason:
             failed[task.pairs[place].key] = reason
         control.advance(done + 1)
     written = GeometryStore(root, context.geometries).write([matched[place] for place in sorted(matched)])
-    return MatchOutcome(written, failed, len(stored) + len(encoded), read + read_too)
+    if coming is not None:
+        read += _read_ahead(coming)
+    return MatchOutcome(written, failed, len(features) + len(encoded), read)
+
+
+def _photos(
+    images: Sequence[TileImage], root: Root, cache: PhotoCache
+) -> tuple[dict[ItemRef, Features], dict[ItemRef, Encoding], int]:
+    """Return features and encodings of photos, and how many of them were not at hand."""
+    features, read = cache.read(root, [ref for image in images for ref in image.refs], by=read_features)
+    encodings, more = cache.read(root, [image.encoding for image in images if image.encoding], by=read_encodings)
+    return features, encodings, read + more
+
+
+def _read_ahead(coming: Future[tuple[Any, Any, int]]) -> int:
+    """Return how much was read for the next tile; nothing where that failed, since the next tile will meet it."""
+    return 0 if coming.exception() else coming.result()[2]
 
 
 @dataclass(frozen=True)
@@ -266,8 +288,8 @@ def _of_tile(tile: _Tile, number: int, places: Sequence[int]) -> Iterator[tuple[
         yield place, one
 
 
-def _finished(tile: _Tile, place: int, found: _Found) -> tuple[MatchedPair | None, str]:
-    """Return what a pair came to, if anything, and why a method failed, if one did."""
+def _finished(tile: _Tile, place: int, found: _Found) -> tuple[int, MatchedPair | None, str]:
+    """Return a pair's place, what it came to, if anything, and why a method failed, if one did."""
     pair = tile.task.pairs[place]
     made: dict[int, Matches] = {}
     failed: dict[int, str] = {}
@@ -284,7 +306,7 @@ def _finished(tile: _Tile, place: int, found: _Found) -> tuple[MatchedPair | Non
             failed[number] = _reason(error)
     why = "; ".join(f"{tile.ready[number].method}: {reason}" for number, reason in failed.items())
     if failed and not made:
-        return None, why
+        return place, None, why
     try:
         cameras = tile.task.images[pair.first].camera, tile.task.images[pair.second].camera
         a, b = tile.photos[pair.first], tile.photos[pair.second]
@@ -294,8 +316,8 @@ def _finished(tile: _Tile, place: int, found: _Found) -> tuple[MatchedPair | Non
         raise
     except Exception as error:
         logger.debug("verification of %s failed", _names(tile, place), exc_info=True)
-        return None, _reason(error)
-    return MatchedPair(pair.key, *result, complete=not failed), why
+        return place, None, _reason(error)
+    return place, MatchedPair(pair.key, *result, complete=not failed), why
 
 
 def _names(tile: _Tile, place: int) -> str:
@@ -309,6 +331,12 @@ def photo_cache(megabytes: int) -> PhotoCache:
 
 
 @functools.cache
+def ahead() -> Ahead:
+    """Return what reads in this process what the next tile will need."""
+    return Ahead()
+
+
+@functools.cache
 def extractor(name: str) -> Extractor:
     """Return this process's extractor of the name: models are loaded once per worker, never sent to it."""
     return create_extractor(name)
@@ -319,6 +347,12 @@ def _before_learned(context: RunContext, *, needed: bool) -> None:
         from reconflow.nets.devices import bound_gpu_memory  # torch: only where a network runs
 
         bound_gpu_memory(context.config.execution.gpu_memory_fraction)
+
+
+def _sees_gpu() -> bool:
+    from reconflow.nets.devices import torch_device  # torch: only where a network runs
+
+    return torch_device().type == "cuda"
 
 
 def _reason(error: Exception) -> str:

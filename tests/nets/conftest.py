@@ -143,6 +143,22 @@ def superpoint_weights(superpoint_state, tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def twin_weights(small_state, tmp_path_factory) -> Path:
+    """A checkpoint whose two decoders are the same, so that a photo matches itself."""
+    twins = {"dec_blocks2.": "dec_blocks.", "downstream_head2.": "downstream_head1."}
+    state = dict(small_state)
+    for name in state:
+        for second, first in twins.items():
+            if name.startswith(second):
+                state[name] = state[name.replace(second, first)]
+    import torch
+
+    path = tmp_path_factory.mktemp("mast3r") / "twins.pth"
+    torch.save({"model": state}, path)
+    return path
+
+
 @pytest.fixture
 def free_port() -> int:
     """A port nobody listens on."""

@@ -1,7 +1,9 @@
+import weakref
+
 import pytest
 import torch
 
-from reconflow.nets.batches import BatchRunner, grouped
+from reconflow.nets.batches import BatchRunner, batch_runner, grouped
 
 
 class Device:
@@ -31,6 +33,48 @@ def test_a_size_that_was_too_large_is_not_tried_again():
     device.asked.clear()
     runner.map(device, range(20))
     assert max(device.asked) == 2
+
+
+def test_a_process_pays_once_for_a_size_of_a_model_that_is_too_large():
+    device = Device(room=3)
+    for _ in range(3):
+        assert batch_runner("pays-once", (48, 32), 8).map(device, range(10)) == [item * 10 for item in range(10)]
+    assert [size for size in device.asked if size > 3] == [8, 4]
+    assert batch_runner("pays-once", (32, 48), 8).size == 8
+
+
+def test_the_memory_of_a_batch_is_free_before_the_next_one_is_tried():
+    """An error that is being handled holds the frames it went through, and they what the model had made so far."""
+
+    class Tensor:
+        pass
+
+    left = []
+
+    def model(batch):
+        own = Tensor()
+        left.append(weakref.ref(own))
+        if len(batch) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return batch
+
+    def freed():
+        assert left[-1]() is None
+        told.append(len(left))
+
+    told = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: True)
+        patch.setattr(torch.cuda, "empty_cache", freed)
+        assert BatchRunner(4).map(model, [1, 2, 3]) == [1, 2, 3]
+    assert told == [1]
+
+
+def test_a_stream_gives_each_batch_when_it_is_made():
+    device = Device(room=2)
+    stream = BatchRunner(2).stream(device, range(6))
+    assert next(stream) == 0
+    assert device.asked == [2]
 
 
 def test_an_item_that_fits_nowhere_is_an_error():

@@ -1,13 +1,19 @@
 """The batched forward pass against kornia's own, on seeded random weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from kornia.feature import LightGlue
 
 from reconflow.config import MatchConfig
+from reconflow.nets import lightglue
+from reconflow.nets.batches import batch_runner
 from reconflow.nets.devices import models
-from reconflow.nets.lightglue import LightGlueMatcher, renamed
+from reconflow.nets.lightglue import LightGlueMatcher, likely_matches, renamed
+from reconflow.nets.protocols import View
+from reconflow.nets.registry import create_matcher
 
 OPTIONS = {"depth_confidence": -1, "width_confidence": -1, "flash": False, "filter_threshold": 0.1}
 
@@ -54,20 +60,97 @@ def by_kornia(model, a, b):
         return {tuple(row) for row in model({"image0": side(a), "image1": side(b)})["matches"][0].tolist()}
 
 
+def matched(matcher, photos, pairs, **options):
+    found = matcher.match_tile([View(photo) for photo in photos], pairs, config=MatchConfig(**options))
+    made = {place: finish().indices for place, finish in found}
+    return [made[place] for place in range(len(pairs))]
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    """How many pairs went through the network at a time; ``room`` says how many fit."""
+
+    class Spy:
+        room = 100
+        asked: list[int]
+
+        def __init__(self):
+            self.asked = []
+
+        def __call__(self, model, first, second, *, precision):
+            self.asked.append(len(first.places))
+            if len(first.places) > self.room:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return likely_matches(model, first, second, precision=precision)
+
+    made = Spy()
+    monkeypatch.setattr(lightglue, "likely_matches", made)
+    batch_runner.cache_clear()
+    yield made
+    batch_runner.cache_clear()
+
+
 @pytest.mark.parametrize("pair", [(0, 1), (1, 2), (2, 0)])
 def test_matches_are_those_of_kornia(matcher, theirs, photos, pair):
-    a, b = photos[pair[0]], photos[pair[1]]
-    expected = by_kornia(theirs, a, b)
+    expected = by_kornia(theirs, photos[pair[0]], photos[pair[1]])
     assert len(expected) > 10
-    assert {tuple(row) for row in matcher.match(a, b, config=MatchConfig()).indices.tolist()} == expected
+    (found,) = matched(matcher, photos, [pair])
+    assert {tuple(row) for row in found.tolist()} == expected
 
 
-def test_a_pair_matches_the_same_in_any_company(matcher, photos):
-    pairs = [(photos[i], photos[j]) for i, j in ((0, 1), (1, 2), (3, 0), (2, 0))]
-    together = matcher.match_many(pairs, config=MatchConfig())
-    for (a, b), found in zip(pairs, together, strict=True):
-        assert np.array_equal(found.indices, matcher.match(a, b, config=MatchConfig()).indices)
+PAIRS = [(0, 1), (1, 2), (3, 0), (2, 0), (1, 0), (2, 1)]
+
+
+def test_a_pair_matches_the_same_in_any_company(matcher, photos, spy):
+    together = matched(replace(matcher, batch=4), photos, PAIRS)
+    assert spy.asked == [4, 1]  # the pair without keypoints asks nobody
+    for pair, found in zip(PAIRS, together, strict=True):
+        assert np.array_equal(found, matched(matcher, photos, [pair])[0])
+    assert set(spy.asked[2:]) == {1}
     assert len(together[2]) == 0
+
+
+def test_real_weights_match_the_same_in_any_company(weights, extracted):
+    tiles = create_matcher("lighterglue", extractor="xfeat")
+    photos = [subset(extracted("xfeat")[number], count) for number, count in ((0, 800), (1, 700), (2, 640), (1, 520))]
+    pairs = [(0, 1), (0, 2), (1, 2), (0, 3), (3, 2)]
+    alone, together = (matched(replace(tiles, batch=batch), photos, pairs) for batch in (1, 8))
+    assert len(alone[0]) > 50
+    for one, other in zip(alone, together, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_less_precision_keeps_most_matches(weights, extracted):
+    tiles = create_matcher("lighterglue", extractor="xfeat")
+    (exact,), (rough,) = (matched(tiles, extracted("xfeat"), [(0, 1)], precision=name) for name in ("fp32", "bf16"))
+    kept = set(map(tuple, exact.tolist())) & set(map(tuple, rough.tolist()))
+    assert len(kept) >= 0.95 * len(exact)
+
+
+def test_only_pairs_of_about_equal_size_share_a_batch(matcher, make_features, spy):
+    rng = np.random.default_rng(1)
+    descriptors = rng.normal(size=(1100, 128)).astype(np.float16)
+    sets = [
+        make_features(rng.uniform(5, 470, (n, 2)), descriptors[:n], image_size=(480, 480))
+        for n in (400, 500, 600, 1100)
+    ]
+    matched(replace(matcher, batch=8), sets, [(0, 1), (0, 2), (1, 2), (0, 3), (1, 0)])
+    assert spy.asked == [2, 2, 1]
+
+
+def test_batches_shrink_until_they_fit_and_nothing_is_lost(matcher, photos, spy):
+    expected = matched(matcher, photos, PAIRS)
+    spy.asked.clear()
+    spy.room = 2
+    shrinking = replace(matcher, batch=5)
+    for found in (matched(shrinking, photos, PAIRS), matched(shrinking, photos, PAIRS)):
+        assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert spy.asked == [5, 2, 2, 1, 2, 2, 1]  # what is too large is found out once
+
+
+def subset(features, count):
+    names = ("keypoints", "scales", "orientations", "scores", "descriptors", "colors")
+    return replace(features, **{name: getattr(features, name)[:count] for name in names})
 
 
 def test_an_old_file_is_read_under_the_names_of_today(theirs):
@@ -88,7 +171,7 @@ def test_loading_it_leaves_the_attention_of_other_networks_alone(matcher, photos
     try:
         torch.backends.cuda.enable_flash_sdp(allowed)
         models().clear()
-        matcher.match(photos[0], photos[1], config=MatchConfig())
+        matched(matcher, photos, [(0, 1)])
         assert torch.backends.cuda.flash_sdp_enabled() == allowed
     finally:
         torch.backends.cuda.enable_flash_sdp(before)

@@ -2,13 +2,14 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from reconflow.config import MatchConfig
 from reconflow.core.features import Features
-from reconflow.nets.protocols import Matcher
+from reconflow.nets.protocols import Matcher, TileMatcher, View
 from reconflow.nets.registry import create_matcher
 
 
@@ -131,9 +132,30 @@ class TestAdalamOnLearnedFeatures(MatcherContract):
     extractor = "aliked-n16rot"
 
 
+@dataclass(frozen=True)
+class OnePair:
+    """A matcher of tiles that is given one pair at a time."""
+
+    tiles: TileMatcher
+
+    def __getattr__(self, name):
+        if name == "tiles":  # while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.tiles, name)
+
+    def match(self, a, b, *, config):
+        ((_, finish),) = self.tiles.match_tile([View(a), View(b)], [(0, 1)], config=config)
+        return finish()
+
+
 @pytest.mark.usefixtures("weights")
 class TestLighterGlue(MatcherContract):
     name = "lighterglue"
     extractor = "xfeat"
+
+    @pytest.fixture
+    def matcher(self):
+        return OnePair(create_matcher(self.name, extractor=self.extractor))
+
     least_right = 0.8  # XFeat's keypoints lie on whole pixels
     most_unrelated = 100

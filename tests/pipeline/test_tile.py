@@ -1,7 +1,11 @@
 """The task that matches a tile, with matchers that are told what to find and where to fail."""
 
 import hashlib
+import itertools
+import threading
+import time
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,9 +17,10 @@ from reconflow.core.matches import Matches
 from reconflow.core.pairs import all_pairs
 from reconflow.errors import StoreError
 from reconflow.nets.methods import Method
-from reconflow.pipeline import tasks
+from reconflow.pipeline import matching, tasks
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.matching import ReadyMethod
+from reconflow.pipeline.overlap import overlapped
 from reconflow.pipeline.pair_table import PairTable
 from reconflow.pipeline.plan import TileImage, TilePair, match_task
 from reconflow.store.features import FeatureStore
@@ -108,10 +113,10 @@ def tile(tmp_path):
 def match(tile, monkeypatch):
     """Return a function that matches the tile with matchers, each a method of its own on the same features."""
 
-    def run(*matchers):
+    def run(*matchers, task=tile[0]):
         ready = tuple(ReadyMethod(Method(("xfeat",), one.name), one, 0) for one in matchers)
         monkeypatch.setattr(tasks, "ready_methods", lambda *_: ready)
-        return tasks.match(*tile)
+        return tasks.match(task, tile[1])
 
     return run
 
@@ -176,3 +181,72 @@ def test_models_are_not_kept_under_the_key_of_pairs_that_are_complete(tile):
         keys[complete] = [found[3] for found in PairTable([(0, 1)], task.images, names, stored).verified()]
     assert keys[True] == [pair_key(names[0], names[1])]
     assert keys[False] not in (keys[True], [])
+
+
+class Slow(Tilewise):
+    """Takes its time on the device for each batch."""
+
+    def match_tile(self, views, pairs, *, config):
+        for place, finish in super().match_tile(views, pairs, config=config):
+            time.sleep(0.05)
+            yield place, finish
+
+
+@pytest.fixture
+def verified_slowly(monkeypatch):
+    """Verification takes as long as matching, without the interpreter; remembers its threads."""
+    threads = set()
+
+    def slow(*arguments, **options):
+        threads.add(threading.current_thread().name)
+        time.sleep(0.05)
+        return plain(*arguments, **options)
+
+    plain = matching.verify_pair
+    monkeypatch.setattr(matching, "verify_pair", slow)
+    return threads
+
+
+def test_pairs_are_verified_while_a_gpu_matches_the_next(match, verified_slowly, monkeypatch):
+    match(Tilewise())  # what a process does once
+    monkeypatch.setattr(tasks, "_sees_gpu", lambda: True)
+    started = time.perf_counter()
+    found = match(Slow(fails=[(0, 3)]))
+    took = time.perf_counter() - started
+    assert took < 0.7 * 2 * 0.05 * len(PAIRS)
+    assert list(found.failed) == [key((0, 3))]
+    assert list(found.pairs) == [key(pair) for pair in PAIRS if pair != (0, 3)]
+    assert len(verified_slowly) > 1
+
+
+def test_a_worker_for_cores_keeps_to_its_one_thread(match, verified_slowly):
+    found = match(Tilewise())
+    assert len(found.pairs) == len(PAIRS)
+    assert verified_slowly == {threading.current_thread().name}
+
+
+def test_a_gpu_worker_reads_ahead_for_its_next_tile(match, tile, monkeypatch):
+    monkeypatch.setattr(tasks, "_sees_gpu", lambda: True)
+    task, _ = tile
+    cut = [pair for pair in task.pairs if max(pair.first, pair.second) < 3]
+    first = msgspec.structs.replace(match_task(task.images, cut), then=task.images[3:])
+    outcomes = [match(Tilewise(), task=one) for one in (first, task)]
+    assert [(outcome.asked, outcome.read) for outcome in outcomes] == [(3, 5), (5, 0)]
+
+
+def test_an_error_of_what_is_done_beside_the_device_ends_everything():
+    def failing():
+        raise StoreError("gone")
+
+    begun = []
+    calls = itertools.chain([failing], (lambda n=n: begun.append(n) for n in range(1000)))
+    with pytest.raises(StoreError):
+        list(overlapped(calls, threads=2))
+    assert len(begun) < 1000
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_results_come_in_the_order_of_the_calls(threads):
+    pauses = np.random.default_rng(0).uniform(0, 0.004, 150)
+    calls = (lambda n=n, pause=pause: (time.sleep(pause), n)[1] for n, pause in enumerate(pauses))
+    assert list(overlapped(calls, threads=threads)) == list(range(150))

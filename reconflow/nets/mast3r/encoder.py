@@ -11,8 +11,8 @@ import torch
 from reconflow.config import Precision
 from reconflow.core.arrays import Array
 from reconflow.core.encodings import Encoding, Frame
-from reconflow.nets.batches import BatchRunner, grouped
-from reconflow.nets.devices import autocast, torch_device
+from reconflow.nets.batches import batch_runner, grouped
+from reconflow.nets.devices import autocast, on_device, torch_device
 from reconflow.nets.mast3r.checkpoint import made_with, shared_mast3r
 from reconflow.nets.mast3r.frames import LONG_EDGE_PX, frame_of, framed
 from reconflow.nets.mast3r.model import PATCH
@@ -55,8 +55,10 @@ class Mast3rEncoder:
         frames = [frame_of(image.shape[1], image.shape[0], long_edge_px=self.long_edge_px) for image in images]
         rasters = [framed(image, frame) for image, frame in zip(images, frames, strict=True)]
         made: dict[int, Encoding] = {}
-        runner = BatchRunner(self.batch)
         for group in grouped(rasters, key=lambda raster: raster.shape):
+            runner = batch_runner(
+                ("mast3r encoder", self.file, torch_device().type), rasters[group[0]].shape, self.batch
+            )
             tokens = runner.map(self._tokens, [rasters[place] for place in group])
             for place, own in zip(group, tokens, strict=True):
                 made[place] = _encoding(own, rasters[place], frames[place])
@@ -66,7 +68,7 @@ class Mast3rEncoder:
         device = torch_device()
         network = shared_mast3r(self.file, device)
         with torch.inference_mode(), autocast(device, self.precision):
-            pixels = torch.from_numpy(np.stack(rasters)).to(device).permute(0, 3, 1, 2)
+            pixels = on_device(np.stack(rasters), device).permute(0, 3, 1, 2)
             tokens = network.encode(pixels.float() / 127.5 - 1)
             return list(tokens.to(torch.float16).cpu().numpy())
 

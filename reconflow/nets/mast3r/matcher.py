@@ -19,8 +19,8 @@ from reconflow.core.arrays import Array
 from reconflow.core.encodings import Encoding
 from reconflow.core.matches import Matches, Points
 from reconflow.core.pairs import Pair
-from reconflow.nets.batches import BatchRunner, grouped
-from reconflow.nets.devices import autocast, torch_device
+from reconflow.nets.batches import batch_runner, grouped
+from reconflow.nets.devices import autocast, on_device, torch_device
 from reconflow.nets.mast3r.checkpoint import made_with, shared_mast3r
 from reconflow.nets.mast3r.lookup import Reached, by_agreement, reach
 from reconflow.nets.mast3r.model import DenseView, Grid, Mast3r
@@ -93,26 +93,31 @@ class Mast3rMatcher:
         encodings = [_encoding(view) for view in views]
         device = torch_device()
         tokens = {
-            index: torch.from_numpy(np.array(encodings[index].tokens)).to(device).float()
+            index: on_device(encodings[index].tokens, device).float()
             for index in sorted({index for pair in pairs for index in pair})
         }
         sought = [Sought.of(view) for view in views]
         network = shared_mast3r(self.file, device)
-        runner = BatchRunner(self.batch)
+        # Both orders are decoded anyway, so it is all the same which of a landscape and a portrait comes first.
+        turned = [(j, i) if encodings[i].grid > encodings[j].grid else (i, j) for i, j in pairs]
 
-        def matched(batch: Sequence[Pair]) -> list[Finish]:
-            grids = (encodings[batch[0][0]].grid, encodings[batch[0][1]].grid)
+        def matched(batch: Sequence[int]) -> list[Finish]:
+            one, other = turned[batch[0]]
+            grids = (encodings[one].grid, encodings[other].grid)
             with torch.inference_mode(), autocast(device, config.precision):
-                decoded = decode_both_orders(network, tokens, batch, grids=grids, step=config.seed_step)
-                return [
-                    self._finish((views[i], views[j]), (sought[i], sought[j]), orders, config)
-                    for (i, j), orders in zip(batch, decoded, strict=True)
-                ]
+                own = [turned[place] for place in batch]
+                decoded = decode_both_orders(network, tokens, own, grids=grids, step=config.seed_step)
+                return [finish(place, orders) for place, orders in zip(batch, decoded, strict=True)]
 
-        for group in grouped(pairs, key=lambda pair: (encodings[pair[0]].grid, encodings[pair[1]].grid)):
-            for start in range(0, len(group), self.batch):
-                places = group[start : start + self.batch]
-                yield from zip(places, runner.map(matched, [pairs[place] for place in places]), strict=True)
+        def finish(place: int, orders: tuple[Decoded, Decoded]) -> Finish:
+            i, j = pairs[place]
+            own = orders if turned[place] == (i, j) else (orders[1].exchanged(), orders[0].exchanged())
+            return self._finish((views[i], views[j]), (sought[i], sought[j]), own, config)
+
+        for group in grouped(turned, key=lambda pair: (encodings[pair[0]].grid, encodings[pair[1]].grid)):
+            shape = tuple(encodings[index].grid for index in turned[group[0]])
+            runner = batch_runner(("mast3r", self.file, device.type), shape, self.batch)
+            yield from zip(group, runner.stream(matched, group), strict=True)
 
     def _finish(
         self, pair: tuple[View, View], sought: tuple["Sought", "Sought"], orders: Sequence[Decoded], config: MatchConfig

@@ -1,16 +1,23 @@
+"""The promises of every matcher of tiles: subclass :class:`TileMatcherContract` for a new one."""
+
 import itertools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from scipy.spatial import KDTree  # noqa: E402
+
 from reconflow.config import MatchConfig  # noqa: E402
+from reconflow.nets.batches import batch_runner  # noqa: E402
 from reconflow.nets.mast3r.encoder import Mast3rEncoder  # noqa: E402
 from reconflow.nets.mast3r.matcher import Mast3rMatcher  # noqa: E402
 from reconflow.nets.protocols import View  # noqa: E402
+from reconflow.nets.registry import create_matcher  # noqa: E402
 
 
 def keypoints_in(width, height, count, *, seed):
@@ -147,8 +154,45 @@ class TestHybrid(TileMatcherContract):
         monkeypatch.setattr(
             Mast3r, "decode", lambda self, a, b, grids: batches.append(len(a)) or plain(self, a, b, grids=grids)
         )
-        matched(matcher, views, [(0, 1), (0, 3), (1, 3), (0, 2)])
-        assert batches == [6, 1, 1]
+        matched(matcher, views, [(0, 1), (0, 3), (1, 3), (0, 2), (2, 3)])
+        assert batches == [6, 2, 2]  # a landscape with a portrait and the other way round
+
+    def test_a_portrait_with_a_landscape_gives_what_the_other_order_gives(self, matcher, views):
+        forth, back = (matched(matcher, views, [pair])[0] for pair in ((0, 2), (2, 0)))
+        ours, theirs = set(map(tuple, forth.indices.tolist())), {(b, a) for a, b in back.indices.tolist()}
+        assert len(forth.indices) == len(back.indices) > 0
+        np.testing.assert_allclose(sorted(forth.first.places.tolist()), sorted(back.second.places.tolist()), atol=1e-3)
+        keypoints = {pair for pair in ours if max(pair) < 60}
+        assert keypoints == {pair for pair in theirs if max(pair) < 60}
+
+    def test_a_photo_s_keypoints_are_made_ready_once_for_all_its_pairs(self, matcher, views, monkeypatch):
+        from reconflow.nets.mast3r import matcher as module
+
+        built = []
+        monkeypatch.setattr(module, "KDTree", lambda places: built.append(len(places)) or KDTree(places))
+        matched(matcher, views, [(0, 1), (0, 2), (0, 3), (1, 2)])
+        assert len(built) == 4
+
+    def test_batches_shrink_until_they_fit(self, matcher, views, monkeypatch):
+        from reconflow.nets.mast3r.model import Mast3r
+
+        expected = matched(matcher, views, [(0, 1), (0, 3), (1, 3)])
+        asked, plain = [], Mast3r.decode
+
+        def decode(self, a, b, grids):
+            asked.append(len(a))
+            if len(a) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return plain(self, a, b, grids=grids)
+
+        monkeypatch.setattr(Mast3r, "decode", decode)
+        batch_runner.cache_clear()
+        found = matched(matcher, views, [(0, 1), (0, 3), (1, 3)])
+        assert asked == [6, 2, 2, 2]
+        assert all(same(found[place], expected[place]) for place in range(3))
+        matched(matcher, views, [(0, 1), (0, 3)])
+        assert max(asked[4:]) == 2  # it is known by now
+        batch_runner.cache_clear()
 
     def test_less_precision_keeps_most_matches(self, matcher, views):
         exact, rough = (matched(matcher, views, [(0, 3)], precision=name)[0] for name in ("fp32", "bf16"))
@@ -167,6 +211,26 @@ class TestPlain(TileMatcherContract):
     def test_both_go_by_their_registered_names(self, matcher, twin_weights):
         hybrid = Mast3rMatcher(file=twin_weights, acceptance_inliers=30)
         assert [matcher.name, hybrid.name] == ["mast3r", "mast3r_hybrid"]
+
+
+@pytest.mark.usefixtures("weights")
+class TestLighterGlue(TileMatcherContract):
+    """On features of XFeat: three views of one picture, and one of another, of unequal numbers."""
+
+    @pytest.fixture
+    def matcher(self):
+        return replace(create_matcher("lighterglue", extractor="xfeat"), batch=4)
+
+    @pytest.fixture
+    def views(self, extracted, make_features):
+        a, b, c = extracted("xfeat")
+        cut = ((a, 300), (b, 260), (a, 300), (c, 220))
+        return [View(make_features(f.keypoints[:n], f.descriptors[:n], image_size=f.image_size)) for f, n in cut]
+
+    def test_photos_without_keypoints_are_no_error(self, matcher, views, make_features):
+        bare = View(make_features(np.zeros((0, 2)), np.zeros((0, 64), np.float16), image_size=(480, 360)))
+        found = matched(matcher, [bare, views[1], bare], [(0, 1), (1, 2), (0, 2)])
+        assert [len(matches) for matches in found.values()] == [0, 0, 0]
 
 
 def test_either_order_of_a_pair_gives_the_same_matches(twin_weights, small_weights, views, photos):
