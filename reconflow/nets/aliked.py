@@ -16,7 +16,7 @@ from reconflow.config import ExtractConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.nets.checkpoint import fill_module, load_tensors
-from reconflow.nets.devices import models, torch_device
+from reconflow.nets.devices import models, spares_memory, torch_device
 from reconflow.nets.lean_aliked import LeanAliked
 from reconflow.nets.raster import features_in, has_contrast, reduced
 from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint, weights_named
@@ -49,6 +49,7 @@ class Aliked:
         libraries = f"torch {version('torch')}, kornia {version('kornia')}"
         return f"aliked 1, {libraries}, weights {weights_fingerprint(weights_named(self.name))}"
 
+    @spares_memory
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
         """Return the strongest keypoints of ``image`` in its own pixels; parts without any contrast have none."""
         raster = reduced(image, config.long_edge_px)

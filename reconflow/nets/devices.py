@@ -1,6 +1,11 @@
 """Where networks run, how exactly, and which of them stay loaded."""
 
+import contextlib
 import functools
+import logging
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -10,13 +15,50 @@ from reconflow.config import Precision
 from reconflow.core.arrays import Array
 from reconflow.nets.residence import Residence
 
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _MOST_ON_A_GPU = 2
 
 
+class _Choice(threading.local):
+    on_cpu = False
+
+
+_CHOICE = _Choice()
+
+
 def torch_device() -> torch.device:
     """Return the current CUDA device where there is one (each Dask worker sees its own first), else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cuda" if torch.cuda.is_available() and not _CHOICE.on_cpu else "cpu")
+
+
+def spares_memory(call: Callable[P, T]) -> Callable[P, T]:
+    """Make a call on one photo survive a device whose memory runs out.
+
+    It is tried once more with all models but its own off the device, and then on the CPU: slower, but no photo is lost.
+    """
+
+    @functools.wraps(call)
+    def spared(*args: P.args, **kwargs: P.kwargs) -> T:
+        with contextlib.suppress(torch.OutOfMemoryError):
+            return call(*args, **kwargs)
+        logger.warning("memory of the device ran out: once more without other models")
+        models().clear()
+        with contextlib.suppress(torch.OutOfMemoryError):
+            return call(*args, **kwargs)
+        logger.warning("memory of the device ran out: once more on the CPU")
+        models().clear()
+        _CHOICE.on_cpu = True
+        try:
+            return call(*args, **kwargs)
+        finally:
+            _CHOICE.on_cpu = False
+
+    return spared
 
 
 def on_device(array: Array, device: torch.device) -> Tensor:

@@ -22,7 +22,7 @@ from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.errors import WeightsError
 from reconflow.nets.checkpoint import load_tensors
-from reconflow.nets.devices import models, torch_device
+from reconflow.nets.devices import models, spares_memory, torch_device
 from reconflow.nets.raster import colors_at, grey_of, reduced
 from reconflow.nets.weights import obtain_weights, sha256_of, weights_named
 
@@ -148,6 +148,7 @@ class SuperPoint:
     def _path(self) -> Path:
         return self.file or obtain_weights(weights_named(self.name))
 
+    @spares_memory
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
         """Return the keypoints of ``image`` in its own pixels; parts without any contrast have none."""
         height, width = image.shape[:2]

@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from reconflow.nets.batches import BatchRunner  # noqa: E402
-from reconflow.nets.devices import bound_gpu_memory  # noqa: E402
+from reconflow.nets.devices import bound_gpu_memory, spares_memory, torch_device  # noqa: E402
 
 
 @pytest.fixture
@@ -26,6 +26,26 @@ def test_without_a_gpu_there_is_nothing_to_bound(unbounded, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda _: pytest.fail("there is no GPU"))
     bound_gpu_memory(0.5)
+
+
+def test_what_fits_on_no_gpu_is_done_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    asked = []
+
+    @spares_memory
+    def work(room_on):
+        asked.append(torch_device().type)
+        if asked[-1] not in room_on:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return len(asked)
+
+    assert work(["cuda"]) == 1
+    assert work(["cpu"]) == 4
+    assert asked == ["cuda", "cuda", "cuda", "cpu"]
+    assert torch_device().type == "cuda"
+    with pytest.raises(torch.OutOfMemoryError):
+        work([])
+    assert torch_device().type == "cuda"
 
 
 @pytest.mark.gpu

@@ -1,6 +1,7 @@
 """The promises of every extractor: subclass :class:`ExtractorContract` for a new one."""
 
 import pickle
+import pkgutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -137,6 +138,31 @@ class TestAlikedN32(LearnedContract):
 
 class TestXFeat(LearnedContract):
     name = "xfeat"
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(
+    ("name", "forward"),
+    [
+        ("aliked-t16", "reconflow.nets.lean_aliked.LeanAliked.__call__"),
+        ("xfeat", "kornia.feature.XFeat.detectAndCompute"),
+    ],
+)
+def test_a_device_without_memory_costs_time_and_no_photo(name, forward, texture, monkeypatch):
+    torch = pytest.importorskip("torch")
+    extractor, config = create_extractor(name), ExtractConfig(extractor=name, max_keypoints=200)
+    expected = extractor.extract(texture, config=config)
+    plain, tries = pkgutil.resolve_name(forward), []
+
+    def short_of_memory(*arguments, **options):
+        tries.append(1)
+        if len(tries) < 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(forward, short_of_memory)
+    assert same(extractor.extract(texture, config=config), expected)
+    assert len(tries) == 3
 
 
 class TestSuperPoint(ExtractorContract):

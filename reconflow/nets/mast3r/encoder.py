@@ -12,7 +12,7 @@ from reconflow.config import Precision
 from reconflow.core.arrays import Array
 from reconflow.core.encodings import Encoding, Frame
 from reconflow.nets.batches import batch_runner, grouped
-from reconflow.nets.devices import autocast, on_device, torch_device
+from reconflow.nets.devices import autocast, on_device, spares_memory, torch_device
 from reconflow.nets.mast3r.checkpoint import made_with, shared_mast3r
 from reconflow.nets.mast3r.frames import LONG_EDGE_PX, frame_of, framed
 from reconflow.nets.mast3r.model import PATCH
@@ -50,6 +50,7 @@ class Mast3rEncoder:
         """Revision, library, the checkpoint by its hash, and what decides the tokens."""
         return f"{made_with(self.file)}, {self.precision}, {self.long_edge_px} px"
 
+    @spares_memory
     def encode(self, images: Sequence[Array]) -> list[Encoding]:
         """Return the encodings of (H, W, 3) uint8 RGB photos, which may differ in size."""
         frames = [frame_of(image.shape[1], image.shape[0], long_edge_px=self.long_edge_px) for image in images]
