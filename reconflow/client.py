@@ -33,6 +33,8 @@ _LARGE = 64 << 20
 _PIECE = 64 << 20
 _BLOCK = 1 << 18
 _TUS = {"Tus-Resumable": "1.0.0"}
+_LOOK_S = 900.0
+"""The service takes up to ten minutes to look at an upload's photos before it answers."""
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
 _AGAIN = (
     errors.UnreachableError, errors.JobStateError, errors.UploadBusyError, errors.RetrainError, errors.NotReadyError
@@ -111,12 +113,13 @@ class Client:
         scene_name: str = "scene_01",
         options: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        webhook_url: str | None = None,
         resumable: bool | None = None,
     ) -> str:
         """Upload a ZIP, or a folder with its sub-folders, and return the job's id.
 
         ``resumable`` uploads go on where they were when the connection, or the service, comes back within minutes;
-        by default those of more than 64 MB.
+        by default those of more than 64 MB. ``webhook_url`` is told when the job ends.
         """
         source = Path(photos)
         if not source.exists():
@@ -124,6 +127,8 @@ class Client:
         fields = {"dataset_name": dataset_name, "scene_name": scene_name}
         if options:
             fields["options"] = msgspec.json.encode(options).decode()
+        if webhook_url:
+            fields["webhook_url"] = webhook_url
         if idempotency_key:
             fields["idempotency_key"] = idempotency_key
         with tempfile.TemporaryDirectory() as scratch:
@@ -133,7 +138,10 @@ class Client:
                     return self._upload_in_pieces(file, path.stat().st_size, fields)
                 headers = {"Idempotency-Key": key} if (key := fields.pop("idempotency_key", "")) else {}
                 files = {"file": ("photos.zip", file, "application/zip")}
-                return str(self._ask("POST", "/upload", data=fields, files=files, headers=headers)["job_id"])
+                told = self._ask(
+                    "POST", "/upload", data=fields, files=files, headers=headers, timeout=self._patiently()
+                )
+                return str(told["job_id"])
 
     def _upload_in_pieces(self, file: BinaryIO, size: int, fields: Mapping[str, str]) -> str:
         """Upload by tus 1.0. Pieces have no checksum of their own, so that of a lost one all that arrived counts."""
@@ -154,9 +162,15 @@ class Client:
             patience.renew(offset)
         while True:
             try:
-                return str(self._ask("POST", f"{url}/job")["job_id"])
+                return str(self._ask("POST", f"{url}/job", timeout=self._patiently())["job_id"])
             except _AGAIN as error:
                 patience.wait(error)
+
+    def _patiently(self) -> httpx.Timeout:
+        """Return the time-out of a request whose photos are looked at before it is answered."""
+        usual = self._http.timeout
+        read_s = None if usual.read is None else max(usual.read, _LOOK_S)
+        return httpx.Timeout(connect=usual.connect, read=read_s, write=usual.write, pool=usual.pool)
 
     def _offset(self, url: str, patience: "_Patience") -> int:
         while True:
@@ -198,7 +212,7 @@ class Client:
             while True:
                 try:
                     job = self.job(job_id)
-                except errors.UnreachableError as error:  # a restart of the service ends no job
+                except (errors.UnreachableError, errors.NotReadyError) as error:  # a restart ends no job
                     patience.wait(error)
                     continue
                 patience.renew()
@@ -267,18 +281,27 @@ class Client:
     def _save(self, path: str, target: Path) -> Path:
         unfinished = target.with_name(f"{target.name}.partial")
         try:
-            with self._http.stream("GET", path) as answer:
-                if answer.is_error:
-                    answer.read()
-                _checked(answer)
-                with unfinished.open("wb") as file:
-                    for block in answer.iter_bytes():
-                        file.write(block)
+            try:
+                self._fetch(path, unfinished)
+            except errors.CredentialsError:  # tokens live for minutes, and many clouds take longer
+                if self._login is None:
+                    raise
+                self._log_in()
+                self._fetch(path, unfinished)
             return unfinished.rename(target)
         except httpx.TransportError as error:
             raise errors.UnreachableError(f"{target.name} did not come whole: {error}") from error
         finally:
             unfinished.unlink(missing_ok=True)
+
+    def _fetch(self, path: str, target: Path) -> None:
+        with self._http.stream("GET", path) as answer:
+            if answer.is_error:
+                answer.read()
+            _checked(answer)
+            with target.open("wb") as file:
+                for block in answer.iter_bytes():
+                    file.write(block)
 
 
 class _Patience:
@@ -323,7 +346,8 @@ def _blocks(file: BinaryIO, start: int, size: int) -> Generator[bytes]:
 
 def _packed(folder: Path, target: Path) -> Path:
     photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+    # Dates that a ZIP cannot hold, before 1980, are moved to the first that it can.
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         for path in photos:
             archive.write(path, path.relative_to(folder).as_posix())
     return target

@@ -83,7 +83,7 @@ def http_error(_: "Request[Any, Any, Any]", error: HTTPException) -> Response[Pr
     elif isinstance(error, MethodNotAllowedException):
         detail = "This address does not take this method"
     elif error.status_code == 400 and isinstance(error.extra, list):
-        places = "; ".join(f"{e.get('key', '')}: {e.get('message', '')}" for e in error.extra if isinstance(e, dict))
+        places = "; ".join(_place(e.get("key", ""), e.get("message", "")) for e in error.extra if isinstance(e, dict))
         detail = places or detail
     return _answer(Problem(detail), error.status_code, error.headers)
 
@@ -92,6 +92,13 @@ def too_deep(request: "Request[Any, Any, Any]", error: RecursionError) -> Respon
     """Answer to JSON that is nested more deeply than it can be read."""
     logger.warning("%s %s: nested too deeply", request.method, request.url.path, exc_info=error)
     return _answer(Problem("The body is nested too deeply"), 400)
+
+
+def _place(key: str, message: str) -> str:
+    """Return what is wrong in one place; of a part that is missing, Litestar knows only the name."""
+    if message == repr(key):
+        return f"{'the body' if key == 'data' else key} is missing"
+    return f"{key}: {message}"
 
 
 def told_in_words(response: Response[Any]) -> Response[Any]:

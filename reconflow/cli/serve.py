@@ -54,7 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if settings.config and Path(settings.config).exists():
         load_config(base=settings.config)  # a broken one is refused here, not at the first upload
     configure_logging(settings)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     console = Console()
     with (
         listen(arguments.host, arguments.port) as listener,

@@ -44,7 +44,7 @@ class DataFolder:
     Parameters
     ----------
     path : Path
-        The directory; made where it is missing.
+        The directory; made where it is missing, and then for nobody else to read.
     min_free_bytes : int
         What has to stay free on its disk.
 
@@ -53,6 +53,7 @@ class DataFolder:
     def __init__(self, path: Path, *, min_free_bytes: int):
         self.path = path.absolute()
         self._min_free_bytes = min_free_bytes
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.incoming, self.jobs):
             folder.mkdir(parents=True, exist_ok=True)
 

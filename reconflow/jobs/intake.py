@@ -49,6 +49,8 @@ class IntakeRequest(msgspec.Struct, frozen=True):
     """What has to stay free on the disk."""
     memory_bytes: int
     """What it may use."""
+    fewest: int
+    """Usable photos."""
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,13 +80,14 @@ def look_at(
     stopping: threading.Event,
     reserve_bytes: int = 0,
     memory_bytes: int | None = None,
+    fewest: int = FEWEST_IMAGES,
 ) -> Intake:
     """Return what an upload holds; its photos lie unpacked below ``unpack_to`` afterwards, where a run finds them.
 
     Raises
     ------
     InputError
-        If it is not a ZIP, holds what a ZIP of photos has no reason to hold, or fewer than three usable photos.
+        If it is not a ZIP, holds what a ZIP of photos has no reason to hold, or less than ``fewest`` usable photos.
     DiskFullError
         If less than ``reserve_bytes`` would stay free on the disk.
     NotExaminedError
@@ -93,7 +96,9 @@ def look_at(
     """
     if memory_bytes is None:
         memory_bytes = _MEMORY_BYTES + round(_DECODERS * _BYTES_PER_PIXEL * max_megapixels * 1e6)
-    request = IntakeRequest(str(upload), str(unpack_to), str(baseline), max_megapixels, reserve_bytes, memory_bytes)
+    request = IntakeRequest(
+        str(upload), str(unpack_to), str(baseline), max_megapixels, reserve_bytes, memory_bytes, fewest
+    )
     told = _ask(request, stopping)
     try:
         answer = msgspec.json.decode(told, type=dict[str, msgspec.Raw])
@@ -160,10 +165,11 @@ def examine(request: IntakeRequest) -> Intake:
     with ThreadPoolExecutor(_DECODERS) as threads:
         found = list(threads.map(lambda file: ingest_image(file[0], file[1], config=config), chosen))
     readable = [record for record in found if not isinstance(record, Unreadable)]
-    if len(readable) < FEWEST_IMAGES and len(chosen) == len(files):
+    if len(readable) < request.fewest and len(chosen) == len(files):
         reasons = "; ".join(f"{bad.name} {bad.reason}" for bad in found if isinstance(bad, Unreadable))
         raise TooFewImagesError(
-            f"{len(readable)} usable photos found, and a reconstruction needs at least {FEWEST_IMAGES}"
+            f"{len(readable)} usable photos found, and {'a reconstruction' if request.fewest > 1 else 'this'} needs at "
+            f"least {request.fewest}"
             f"{f' ({reasons[:300]})' if reasons else ''}"
         )
     summary = scene_summary([(r.stats, r.width, r.height) for r in readable if r.stats is not None])
@@ -179,6 +185,7 @@ def _is_zip(path: Path) -> bool:
 
 def main() -> int:
     """Read a request from standard input and print what was found, or why not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # KeyboardInterrupt amid an import would look like a crash
     threading.Thread(target=_end_with_parent, args=(int(sys.argv[1]),), daemon=True).start()
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=IntakeRequest)
     resource.setrlimit(resource.RLIMIT_DATA, (request.memory_bytes, request.memory_bytes))

@@ -212,7 +212,7 @@ class Ledger:
             and_(jobs.c.stage.in_(ACTIVE), or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= now)),
         )
         share = func.coalesce(select(running.c.count).where(running.c.owner_id == jobs.c.owner_id).scalar_subquery(), 0)
-        order = (jobs.c.progress.desc(), share, jobs.c.queued_at, jobs.c.job_id)
+        order = (jobs.c.progress.desc(), jobs.c.started_at.is_(None), share, jobs.c.queued_at, jobs.c.job_id)
         query = select(*_COLUMNS).where(waiting, jobs.c.job_id.not_in(besides)).order_by(*order)
         with writing(self.engine) as connection:
             while (row := connection.execute(query.limit(1).with_for_update(skip_locked=True)).first()) is not None:
@@ -274,7 +274,8 @@ class Ledger:
     ) -> bool:
         """Give a claimed job back unfinished, this attempt not counted."""
         with writing(self.engine) as connection:
-            back = {"stage": "queued", "message": message, "runner": None, "lease_until": None}
+            back = {"stage": "queued", "progress": PROGRESS["queued"], "message": message, "queued_at": time.time()}
+            back |= {"runner": None, "lease_until": None}
             ours = _change_own(connection, job_id, runner, attempt=jobs.c.attempt - 1, **back)
             if ours:
                 job = _job(connection.execute(_one(job_id)).one())
@@ -320,6 +321,8 @@ class Ledger:
 
 _BLANK: dict[str, Any] = {
     "progress": 0.0,
+    "n_points": 0,
+    "registration_rate": None,
     "started_at": None,
     "finished_at": None,
     "expires_at": None,

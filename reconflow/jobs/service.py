@@ -275,6 +275,7 @@ class JobService:
                 unpack_to=place,
                 baseline=self.settings.baseline_path,
                 max_megapixels=PipelineConfig().ingest.max_megapixels,
+                fewest=1,
                 stopping=self._stopping,
                 reserve_bytes=self.settings.min_free_bytes,
             ).drift
@@ -314,7 +315,7 @@ class JobService:
         ready = [runner.device for runner in alive if runner.device]
         if not ready:
             raise NotReadyError("workers are still starting" if alive else "no worker is up")
-        return max(ready)
+        return max(ready, key=lambda device: (device != "cpu", device))
 
     def options_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the options, the presets, what jobs start from, and which methods can run here."""

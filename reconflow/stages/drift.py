@@ -54,9 +54,11 @@ def check_drift(scene: SceneSummary, baseline: Baseline | None) -> DriftReport:
     """
     warnings: list[str] = []
     if baseline is None or not baseline.scenes:
-        return DriftReport(warnings=("no baseline: there is nothing to compare these photos with",))
+        warnings.append("no baseline: there is nothing to compare these photos with")
     if scene.n < FEWEST_IMAGES:
-        warnings.append(f"insufficient data: {scene.n} photos, at least {FEWEST_IMAGES} make a verdict")
+        photos = "1 photo" if scene.n == 1 else f"{scene.n} photos"
+        warnings.append(f"insufficient data: {photos}, at least {FEWEST_IMAGES} make a verdict")
+    if warnings or baseline is None:
         return DriftReport(warnings=tuple(warnings))
     if len(baseline.scenes) < FEWEST_SCENES:
         warnings.append(f"small baseline: {len(baseline.scenes)} scenes, at least {FEWEST_SCENES} make z-scores sound")

@@ -1,5 +1,6 @@
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -25,6 +26,10 @@ def test_a_deleted_job_leaves_nothing_and_other_jobs_stay(files):
     assert not files.job(gone).exists()
     assert files.upload(kept).read_bytes() == b"zip"
     assert len(list(files.jobs.iterdir())) == 1
+
+
+def test_a_fresh_data_directory_is_for_nobody_else_to_read(files):
+    assert stat.S_IMODE(files.path.stat().st_mode) == 0o700
 
 
 def test_a_job_id_that_is_a_path_is_refused(files):

@@ -228,12 +228,16 @@ def test_progress_never_goes_back_though_stages_do(ledger):
 
 
 def test_a_job_given_back_waits_again_and_its_attempt_is_not_counted(ledger):
-    job = new()
+    job = new(at=1.0)
     ledger.add_job(job)
     ledger.claim("r", lease_s=60)
+    ledger.advance(job.job_id, "r", stage="triangulating", progress=75, message="m")
     assert not ledger.release(job.job_id, "other")
     assert ledger.release(job.job_id, "r")
-    assert (ledger.job(job.job_id).stage, ledger.job(job.job_id).attempt) == ("queued", 0)
+    back = ledger.job(job.job_id)
+    assert (back.stage, back.progress, back.attempt) == ("queued", 0, 0)
+    assert ledger.events(job.job_id)[-1].progress == 0
+    assert ledger.counts().oldest_queued_s < 60
 
 
 def test_what_was_cancelled_while_its_runner_was_dead_is_not_started_again(ledger):
@@ -250,7 +254,13 @@ def test_a_retry_starts_from_nothing_counted(ledger):
     ledger.add_job(job)
     ledger.claim("r", lease_s=60)
     ledger.finish(
-        job.job_id, "r", stage="failed", message="hint", error="why", error_code="no_model", facts={"n_points": 3}
+        job.job_id,
+        "r",
+        stage="failed",
+        message="hint",
+        error="why",
+        error_code="no_model",
+        facts={"n_points": 3, "registration_rate": 0.5},
     )
     failed = ledger.job(job.job_id)
     assert (failed.error, failed.error_code, failed.progress, failed.n_points) == ("why", "no_model", 0, 3)
@@ -262,6 +272,7 @@ def test_a_retry_starts_from_nothing_counted(ledger):
         None,
         {"b": 2},
     )
+    assert (again.n_points, again.registration_rate) == (0, None)
     assert ledger.retry(job.job_id).stage == "queued"
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import random
 import select
 import socket
@@ -12,7 +13,7 @@ import zipfile
 import pytest
 
 import reconflow as rf
-from reconflow.errors import InputError, JobStateError, UnreachableError
+from reconflow.errors import InputError, JobStateError, StoreError, UnreachableError
 
 PASSWORD = "correct horse"
 
@@ -104,6 +105,33 @@ def test_a_resumable_upload_makes_one_job_for_one_key(web, photos):
     with rf.Client(web.url, username="anna", password=PASSWORD) as client:
         ids = {client.upload(photos, idempotency_key="a key", resumable=how) for how in (True, False, True)}
     assert len(ids) == 1
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_a_folder_with_files_from_before_zips_is_uploaded_and_its_webhook_kept(web, photos, tmp_path, resumable):
+    folder = tmp_path / "folder"
+    with zipfile.ZipFile(photos) as archive:
+        archive.extractall(folder)
+    os.utime(folder / "0.png", (0, 0))
+    with rf.Client(web.url, username="anna", password=PASSWORD) as client:
+        job_id = client.upload(folder, webhook_url="https://example.org/hook", resumable=resumable)
+    job = web.service.ledger.job(job_id)
+    assert (job.n_images, job.webhook_url) == (5, "https://example.org/hook")
+
+
+def test_waiting_outlasts_a_service_that_is_not_ready(web, photos, monkeypatch):
+    with rf.Client(web.url, username="anna", password=PASSWORD) as client:
+        job_id = client.upload(photos)
+        web.service.ledger.request_cancel(job_id)
+        ask, broken = web.service.job, [StoreError("the ledger does not answer")] * 2
+        monkeypatch.setattr(web.service, "job", lambda *given: failing(broken) or ask(*given))
+        assert client.wait(job_id, progress=False)["stage"] == "cancelled"
+        assert broken == []
+
+
+def failing(errors):
+    if errors:
+        raise errors.pop()
 
 
 def test_a_refused_upload_says_why_in_both_ways(web, tmp_path):

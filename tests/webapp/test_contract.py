@@ -52,8 +52,10 @@ def test_it_is_ready_only_while_a_runner_tells_of_its_workers(web):
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     state = RunnerState(runner="r", device="NVIDIA A100 (40.0 GB)", dashboard_url="", seen_at=time.time())
     web.service.ledger.beat(state)
+    web.service.ledger.beat(RunnerState(runner="s", device="cpu", dashboard_url="", seen_at=time.time()))
     assert web.anybody.get("/ready").json() == {"status": "ready", "device": "NVIDIA A100 (40.0 GB)"}
-    web.service.ledger.forget_runner("r")
+    for runner in ("r", "s"):
+        web.service.ledger.forget_runner(runner)
     assert web.anybody.get("/ready").status_code == 503
 
 
@@ -68,6 +70,11 @@ def test_a_login_gives_a_token_with_an_end(web):
 def test_a_wrong_login_is_refused_in_the_same_words(web, name, password):
     answer = web.anybody.post("/auth/token", json={"username": name, "password": password})
     assert (answer.status_code, answer.json()["detail"]) == (401, "Invalid credentials")
+
+
+def test_a_login_without_a_body_is_told_what_is_missing(web):
+    answer = web.anybody.post("/auth/token")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "the body is missing")
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
@@ -339,6 +346,20 @@ def test_drift_is_checked_without_making_a_job(web, small_zip):
     assert (body["drift_detected"], body["severity"], body["checks"]) == (False, "low", {})
     assert list(web.service.files.jobs.iterdir()) == before
     assert list(web.service.files.incoming.iterdir()) == []
+
+
+def test_the_drift_of_a_few_photos_is_too_little_data_and_that_of_none_a_wrong_request(web, small_zip):
+    with zipfile.ZipFile(io.BytesIO(small_zip)) as archive:
+        one = archive.read("0.png")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a.png", one)
+    answer = web.anna.post("/drift", files={"file": ("a.zip", content.getvalue())})
+    assert (answer.status_code, answer.json()["severity"]) == (200, "low")
+    assert any("insufficient data: 1 photo" in warning for warning in answer.json()["warnings"])
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a.png", b"no photo")
+    assert web.anna.post("/drift", files={"file": ("a.zip", content.getvalue())}).status_code == 400
 
 
 def test_retraining_is_for_administrators_and_says_why_it_fails(web):

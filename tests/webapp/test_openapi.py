@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 import tomli_w
@@ -134,3 +135,30 @@ def test_every_operation_says_who_may_ask_and_what_may_go_wrong(web):
         assert all(response["description"] for response in operation["responses"].values())
     for item in document["paths"].values():
         assert "get" not in item or "head" in item
+
+
+def asked_in(readme):
+    """The method and the path of every request that README makes or speaks of."""
+    found = re.findall(r"`([A-Z]+) (/[^`?]*)`", readme)
+    for line in re.split(r"\n|&&|\|", readme):
+        if (place := re.search(r"\$URL(\$PLACE)?([^\s\"'?;)]*)", line)) is None:
+            continue
+        told = re.search(r"-X ([A-Z]+)", line)
+        sends = re.search(r"--json|-F ", line)
+        method = told[1] if told else "HEAD" if " -I " in line else "POST" if sends else "GET"
+        found.append((method, ("/uploads/x" if place[1] else "") + place[2]))
+    return found
+
+
+def test_readme_shows_every_endpoint(web):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    document = web.anybody.get("/schema/openapi.json").json()
+    shown = asked_in(readme)
+    missing = []
+    for template, item in document["paths"].items():
+        path = re.compile(re.sub(r"\{[^}]+\}", "[^/]+", template))
+        wanted = {name.upper() for name in item} & {"GET", "POST", "PATCH", "DELETE"}
+        missing += [
+            f"{name} {template}" for name in wanted if not any(n == name and path.fullmatch(p) for n, p in shown)
+        ]
+    assert missing == []

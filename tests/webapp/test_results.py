@@ -44,7 +44,10 @@ def done(web, photos):
 
 def test_a_script_gets_clouds_and_poses_in_a_few_lines(done, tmp_path, photos):
     client, job = done
+    client._http.headers["Authorization"] = "Bearer long-expired"
     written = client.download(job["job_id"], tmp_path)
+    client._http.headers["Authorization"] = "Bearer long-expired"
+    client._save(f"/download/jobs/{job['job_id']}/csv", tmp_path / "again.csv")
     assert [path.suffix for path in written] == [".ply", ".csv"]
     assert len(read_ply(written[0]).points) > 100
     rows = read_poses(written[1])

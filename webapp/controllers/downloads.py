@@ -83,10 +83,11 @@ async def models(job_id: FromPath[str], request: Asked, service: Service) -> Res
     tags=["results"],
     responses=problems(404, 409),
     media_type="text/html",
+    sync_to_thread=True,
 )
-async def report(job_id: FromPath[str], request: Asked, service: Service) -> Response[Any]:
+def report(job_id: FromPath[str], request: Asked, service: Service) -> Response[Any]:
     """Return the self-contained report page."""
-    path = await to_thread.run_sync(lambda: service.result(request.auth.user, job_id).report())
+    path = service.result(request.auth.user, job_id).report()
     return Response(path.read_bytes(), media_type="text/html; charset=utf-8")
 
 

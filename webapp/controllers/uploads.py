@@ -76,7 +76,9 @@ async def create(request: Asked, service: Service, metrics: NamedDependency[Metr
         lambda: service.begin_upload(owner, length=length, metadata=metadata, form=tus.form(metadata))
     )
     if with_piece:
-        writer = service.uploads.writer(owner.user_id, upload.upload_id, offset=0, checksum=checksum)
+        writer = await to_thread.run_sync(
+            lambda: service.uploads.writer(owner.user_id, upload.upload_id, offset=0, checksum=checksum)
+        )
         await _append(request, writer, metrics)
     now = await to_thread.run_sync(lambda: service.uploads.get(owner.user_id, upload.upload_id))
     headers = {"Location": f"{tus.PREFIX}/{upload.upload_id}", **tus.progress(now)}
