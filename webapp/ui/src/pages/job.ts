@@ -8,6 +8,7 @@ import { Log } from "../jobs/log";
 import { type Outcome, outcome } from "../jobs/outcome";
 import { stateChip } from "../jobs/state";
 import { Tracker } from "../jobs/tracker";
+import type { LivePoints } from "../results/live";
 import { address, type Page } from "../router";
 import type { Job, JobEvent } from "../wire";
 import { isActive, isEnded, moment, plural, sentence, title } from "../words";
@@ -50,6 +51,7 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
   const tracker = new Tracker();
   const log = new Log();
   const ended = element("div", { class: "stack" });
+  const live = livePoints(api, job.job_id);
   const draw = (): void => {
     fill(chip, stateChip(job.stage));
     tracker.show(job);
@@ -66,6 +68,7 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
     const started = job.started_at ?? (event.stage === "queued" ? null : event.at);
     job = { ...job, stage: event.stage, progress: event.progress, started_at: started };
     if (event.kind !== "notice") job = { ...job, message: event.message };
+    if (event.stage === "triangulating") void live.look();
     draw();
   };
   const banner = driftBanner(api, job);
@@ -86,6 +89,7 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
     element("div", { class: "row facts" }, chip, element("span", { class: "soft" }, facts(job))),
     banner.element,
     tracker.element,
+    live.element,
     ended,
   );
   let end: Outcome | null = null;
@@ -103,8 +107,31 @@ function shown(api: Api, main: HTMLElement, first: Job, tab: string, reload: () 
   return () => {
     stopEvents();
     window.clearInterval(clock);
+    live.stop();
     banner.stop();
     end?.stop();
+  };
+}
+
+/** Points while the cameras are worked out; what draws them is fetched when there may be some. */
+function livePoints(api: Api, id: string): { element: HTMLElement; look(): Promise<void>; stop(): void } {
+  const place = element("div", {});
+  let made: Promise<LivePoints> | null = null;
+  let left = false;
+  return {
+    element: place,
+    async look(): Promise<void> {
+      made ??= import("../results/live").then(({ LivePoints }) => new LivePoints(api, id));
+      const points = await made.catch(() => null);
+      if (points === null) made = null; // the line is cut: the next event tries again
+      if (points === null || left) return;
+      if (!place.contains(points.element)) place.append(points.element);
+      await points.look();
+    },
+    stop(): void {
+      left = true;
+      void made?.then((points) => points.stop()).catch(() => undefined);
+    },
   };
 }
 
