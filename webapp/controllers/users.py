@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
-from reconflow.errors import JobNotFoundError
+from reconflow.errors import CredentialsError, ForbiddenError, JobNotFoundError
 from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.records import Role
 from webapp.errors import problems
@@ -83,7 +83,7 @@ def delete_key(key_id: FromPath[str], accounts: Accounts) -> None:
         raise JobNotFoundError("there is no such key")
 
 
-@put("/auth/password", status_code=204, tags=["accounts"], responses=problems())
+@put("/auth/password", status_code=204, tags=["accounts"], responses=problems(403))
 async def change_password(
     data: JSONBody[NewPassword],
     request: Request[Any, Access, Any],
@@ -94,7 +94,10 @@ async def change_password(
     address = request.client.host if request.client else ""
 
     def replace() -> None:
-        user = accounts.check_password(request.auth.user.name, data.current, address=address)
+        try:
+            user = accounts.check_password(request.auth.user.name, data.current, address=address)
+        except CredentialsError as error:  # the token is good: 401 would have clients sign in again
+            raise ForbiddenError("the current password is not right") from error
         accounts.change_user(user.user_id, password=data.new)
 
     await to_thread.run_sync(replace, limiter=lanes.passwords)

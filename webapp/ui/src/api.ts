@@ -100,6 +100,28 @@ export class Api {
     await this.ask(`/auth/keys/${id}`, { method: "DELETE" });
   }
 
+  changeUser(id: string, changes: { role?: User["role"]; password?: string }): Promise<User> {
+    return this.json(`/users/${id}`, { method: "PATCH", ...body(changes) });
+  }
+
+  async removeUser(id: string): Promise<void> {
+    await this.ask(`/users/${id}`, { method: "DELETE" });
+  }
+
+  /** Everybody's keys, for administrators. */
+  async allKeys(): Promise<ApiKey[]> {
+    return (await this.json<{ keys: ApiKey[] }>("/admin/keys")).keys;
+  }
+
+  async removeAnyKey(id: string): Promise<void> {
+    await this.ask(`/admin/keys/${id}`, { method: "DELETE" });
+  }
+
+  /** Changes one's own password, which ends all sessions. */
+  async changePassword(current: string, fresh: string): Promise<void> {
+    await this.ask("/auth/password", { method: "PUT", ...body({ current, new: fresh }) });
+  }
+
   /** Returns a token of a few minutes for `GET /download/jobs/{id}…?link=TOKEN`. */
   async link(id: string): Promise<string> {
     return (await this.json<{ link: string }>(`/jobs/${id}/links`, { method: "POST" })).link;

@@ -174,6 +174,7 @@ export interface User {
 
 export interface ApiKey {
   key_id: string;
+  user_id: string;
   label: string;
   created_at: number;
   last_used_at: number | null;

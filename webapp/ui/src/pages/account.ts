@@ -1,3 +1,4 @@
+import { passwordCard } from "../account/password";
 import type { Api } from "../api";
 import { copy } from "../clipboard";
 import { ask } from "../dialog";
@@ -75,6 +76,7 @@ export function accountPage(api: Api): Page {
         ),
         problem,
       ),
+      passwordCard(api),
     );
     return keys.stop;
   };

@@ -1,10 +1,11 @@
+import { usersAndKeys } from "../admin/users";
 import { workers } from "../admin/workers";
 import type { Api } from "../api";
 import { element, fill, refill } from "../element";
 import { loading } from "../loading";
 import type { Page } from "../router";
-import type { Role, ServiceStatus, Stage, User } from "../wire";
-import { bytes, duration, isEnded, moment, plural, sentence } from "../words";
+import type { Role, ServiceStatus, Stage } from "../wire";
+import { bytes, duration, isEnded, plural, sentence } from "../words";
 
 const EVERY_MS = 5000;
 
@@ -12,7 +13,7 @@ const EVERY_MS = 5000;
 export function adminPage(api: Api): Page {
   return (main) => {
     const state = element("div", { class: "cards" });
-    const people = element("div", {});
+    const people = element("div", { class: "stack" });
     let timer = 0;
     let left = false;
     const watch = async (): Promise<void> => {
@@ -26,8 +27,8 @@ export function adminPage(api: Api): Page {
     };
     const users = loading(
       people,
-      () => api.users(),
-      (found) => fill(people, userTable(found)),
+      () => Promise.all([api.users(), api.allKeys()]),
+      ([found, keys]) => fill(people, ...usersAndKeys(api, found, keys, () => users.again())),
     );
     fill(
       main,
@@ -83,29 +84,6 @@ function cards(status: ServiceStatus): HTMLElement[] {
       element("p", { class: "soft" }, `reconflow ${status.version}`),
     ),
   ];
-}
-
-function userTable(users: User[]): HTMLElement {
-  const rows = users.map((user) =>
-    element(
-      "tr",
-      {},
-      element("th", { scope: "row" }, user.name),
-      element("td", {}, user.role === "admin" ? "Administrator" : "User"),
-      element("td", {}, moment(user.created_at)),
-    ),
-  );
-  const head = ["Name", "Role", "Since"].map((name) => element("th", { scope: "col" }, name));
-  return element(
-    "div",
-    { class: "table-place" },
-    element(
-      "table",
-      { class: "table" },
-      element("thead", {}, element("tr", {}, ...head)),
-      element("tbody", {}, ...rows),
-    ),
-  );
 }
 
 function userForm(api: Api, changed: () => Promise<void>): HTMLElement {
