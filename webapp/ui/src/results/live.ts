@@ -6,6 +6,7 @@ import { parseCloud } from "./scene/cloud";
 import { ModelView } from "./scene/model-view";
 import { Stage } from "./scene/stage";
 import "./results.css";
+import "./scene.css";
 
 const EVERY_MS = 3000;
 const GROUND = "#0e1116";
