@@ -30,7 +30,8 @@ def many(ledger):
     made = [
         Job(
             job_id=str(uuid.UUID(int=number)), owner_id=owner.user_id, dataset_name="Herbarium",
-            scene_name=f"sheet {number}", stage="cancelled", created_at=now - number, finished_at=now, options={}, drift=DriftReport(),
+            scene_name=f"sheet {number}", stage="cancelled", created_at=now - number, finished_at=now, options={},
+            drift=DriftReport(),
         )
         for number in range(1, 121)
     ]  # fmt: skip
