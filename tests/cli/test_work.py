@@ -18,6 +18,7 @@ from reconflow.jobs.runner_process import RunnerProcess
 from reconflow.jobs.service import JobService
 from reconflow.jobs.settings import load_settings
 from reconflow.jobs.states import FINISHED
+from reconflow.nets.weights import weights_named
 from reconflow.pipeline.cluster import placement
 from reconflow.pipeline.run import run
 from reconflow.world.photos import make_sample
@@ -115,6 +116,45 @@ def test_networks_run_on_the_gpus_and_everything_else_on_cores(scheduler, tmp_pa
             assert ran_on["extract"] == gpus
             assert not ran_on["ingest"] & gpus
             assert not ran_on["match"] & gpus  # AdaLAM is no network
+        process.terminate()
+        workers.communicate(timeout=60)
+
+
+@pytest.fixture
+def seeded(tmp_path, monkeypatch):
+    """A folder of weights for LighterGlue that match nothing, known to all processes of the test."""
+    torch = pytest.importorskip("torch")
+    from kornia.feature import LightGlue
+
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    torch.manual_seed(3)
+    network = LightGlue(None, input_dim=64, descriptor_dim=96, n_layers=2, num_heads=1, flash=False)
+    torch.save(network.state_dict(), folder / weights_named("lighterglue-xfeat").files[0].name)
+    monkeypatch.setenv("RECONFLOW_WEIGHTS", str(folder))
+    return folder
+
+
+@pytest.mark.slow
+def test_tiles_of_networks_are_shared_by_the_gpus_alone(scheduler, tmp_path, seeded, weights):
+    process, address = scheduler
+    xfeat = weights_named("xfeat").files[0].name
+    shutil.copy(next(weights.rglob(xfeat)), seeded / xfeat)
+    sample = make_sample(tmp_path / "photos", scenes=("courtyard",), photos_per_scene=6, strays=0, size=(480, 352))
+    methods = ["extract.extractor=sift,xfeat", "match.matcher=adalam,lighterglue"]
+    cut = ["execution.images_per_tile=2", "extract.max_keypoints=500", "shortlist.turns=false"]
+    config = load_config(overrides=[*methods, *cut])
+    with start("reconflow.cli", "work", address, "--workers", 1, "--gpus", 2, "--mapper") as workers:
+        with Client(address) as client:
+            client.wait_for_workers(4, timeout=60)
+            described = client.scheduler_info(n_workers=-1)["workers"]
+            gpus = {name for name, one in described.items() if "GPU" in one["resources"]}
+            with get_task_stream(client) as stream:
+                result = run(sample.images, tmp_path / "out", client=client, config=config)
+            matched = [task for task in stream.data if str(task["key"]).startswith("match-")]
+            assert len(result.clusters[0].images) == 6
+            assert len(matched) >= 4
+            assert {task["worker"] for task in matched} == gpus
         process.terminate()
         workers.communicate(timeout=60)
 
