@@ -11,12 +11,13 @@ import pycolmap
 
 from reconflow.config import ReconstructConfig
 from reconflow.stages.reconstruct.database import write_database
+from reconflow.stages.reconstruct.latecomers import place_latecomers
 from reconflow.stages.reconstruct.merging import merge_points
 from reconflow.stages.reconstruct.refine import refine_model
 from reconflow.stages.reconstruct.snapshots import OnPoints, Snapshots
 from reconflow.stages.reconstruct.views import View, ViewPair
 
-MADE_WITH = f"mapping 2, pycolmap {pycolmap.__version__}"
+MADE_WITH = f"mapping 3, pycolmap {pycolmap.__version__}"
 """Part of every model's cache key: the number goes up when equal input gives another model."""
 
 
@@ -78,7 +79,12 @@ def reconstruct(
     else:
         found = _map_incrementally(database, work, config, threads, tell, views=views, on_points=on_points)
     models = [model for model in found if model.num_reg_images() >= config.min_model_images]
-    models.sort(key=lambda model: (-model.num_reg_images(), -model.num_points3D(), sorted(model.reg_image_ids())))
+    models.sort(key=_largest_first)
+    if config.mapper == "incremental":
+        options = incremental_options(config, threads)
+        if place_latecomers(models, _unplaced(models, len(views)), database=database, options=options):
+            models.sort(key=_largest_first)
+            tell(len(views) - len(_unplaced(models, len(views))))
     folders: list[Path] = []
     for number, model in enumerate(models):
         if config.final_refinement:
@@ -90,6 +96,15 @@ def reconstruct(
         folders.append(folder)
     shutil.rmtree(work)
     return Reconstructed(tuple(folders), _why_unregistered(models, views, pairs, config))
+
+
+def _largest_first(model: pycolmap.Reconstruction) -> tuple[int, int, list[int]]:
+    return -model.num_reg_images(), -model.num_points3D(), sorted(model.reg_image_ids())
+
+
+def _unplaced(models: Sequence[pycolmap.Reconstruction], views: int) -> list[int]:
+    placed = {number for model in models for number in model.reg_image_ids()}
+    return [number for number in range(1, views + 1) if number not in placed]
 
 
 def _map_incrementally(
