@@ -70,6 +70,15 @@ def this_machine() -> Machine:
     )
 
 
+def network_device() -> tuple[str, str]:
+    """Name what networks run on in this process, and say whether that is a GPU: ``measured``, or why not."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(), "measured"
+    return f"CPU, {torch.get_num_threads()} threads", "not run on a GPU: none on this machine"
+
+
 def _sample(root: int, peaks: dict[str, float], ended: threading.Event) -> None:
     while not ended.wait(_SAMPLE_S):
         sizes = [_rss_mb(pid) for pid in _tree(root)]

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from schema import (
+    Batches,
     Combinations,
     Dense,
+    DenseSide,
     LeanAlikedResult,
     Machine,
     Matching,
@@ -27,6 +29,7 @@ from schema import (
     Scoring,
     Service,
     SetResult,
+    Workers,
     read_result,
 )
 
@@ -238,13 +241,50 @@ def _dense(result: Dense) -> str:
         f" {result.precision}, {result.rounds} rounds. On a GPU: {result.on_a_gpu}."
     )
     sides = {"photos once, pairs in batches": result.ours, "pair by pair, fp32, encoded anew": result.usual}
-    lines = [[n, f"{s.wall_ms:.0f}", f"{s.cpu_ms:.0f}", f"{s.matches:.0f}"] for n, s in sides.items()]
+    lines = [[name, *_side_cells(side)] for name, side in sides.items()]
     table = _table(["order of work", "ms a pair", "CPU ms a pair", "matches a pair"], lines)
     ratios = (
         f"{result.wall_ratio:.2f} × as fast, {result.cpu_ratio:.2f} × by CPU time, with"
         f" {result.usual_matches_kept:.1%} of the same matches."
     )
     return "\n\n".join([_machine(result.machine), about, table, ratios + "\n"])
+
+
+def _batches(result: Batches) -> str:
+    about = (
+        f"{result.device}; {result.photos} photos of {result.long_edge_px} px, {result.keypoints} keypoints at most,"
+        f" {result.pairs} pairs, {result.precision} against fp32, {result.rounds} rounds. On a GPU: {result.on_a_gpu}."
+    )
+    lines: list[list[str]] = []
+    for model in result.models:
+        title = f"{model.name}, {model.weights}"
+        lines.append([title, "ours, in batches", *_side_cells(model.ours), "", "", ""])
+        lines += [
+            [title, name, *_side_cells(o.side), f"{o.wall_ratio:.2f}", f"{o.cpu_ratio:.2f}", f"{o.kept:.1%}"]
+            for name, o in model.others.items()
+        ]
+    head = ["network", "side", "ms a pair", "CPU ms a pair", "matches a pair"]
+    head += ["its time / ours", "its CPU time / ours", "its matches that ours has"]
+    return "\n\n".join([_machine(result.machine), about, _table(head, lines)])
+
+
+def _workers(result: Workers) -> str:
+    settings = f", {', '.join(result.overrides)}" if result.overrides else ""
+    about = (
+        f"{result.device}, {result.devices} GPUs; {result.combination}{settings}: {result.photos} photos,"
+        f" {result.pairs} pairs, verification included, {result.rounds} rounds. On a GPU: {result.on_a_gpu}."
+    )
+    lines = [
+        [str(c.workers), f"{c.match_s:.1f}", "not run on a GPU" if c.gpu_busy is None else f"{c.gpu_busy:.0%}"]
+        for c in result.counts
+    ]
+    table = _table(["workers", "matching, s", "GPU busy"], lines)
+    scale = f"{result.counts[-1].workers} workers are {result.scale:.2f} × as fast as one."
+    return "\n\n".join([_machine(result.machine), about, table, scale + "\n"])
+
+
+def _side_cells(side: DenseSide) -> list[str]:
+    return [f"{side.wall_ms:.0f}", f"{side.cpu_ms:.0f}", f"{side.matches:.0f}"]
 
 
 def _scoring(result: Scoring) -> str:
@@ -341,6 +381,8 @@ _KINDS: dict[type, tuple[str, Callable[[Any], str]]] = {
     Service: ("The service while a job runs", _service),
     Page: ("The web page", _page),
     Dense: ("MASt3R beside the usual order of work", _dense),
+    Batches: ("LightGlue in batches beside kornia, pair by pair", _batches),
+    Workers: ("Matching by several workers, and how busy GPUs are", _workers),
     Scoring: ("The IMC2025 metric beside an independent implementation", _scoring),
     Matching: ("Search and matching beside what they replace", _matching),
     Pairs: ("Features and matchers on pairs of photos", _pairs),

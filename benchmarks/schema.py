@@ -238,7 +238,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="pag
 
 
 class DenseSide(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a comparison of dense matching; all figures are for one pair."""
+    """One side of a comparison of networks that match; all figures are for one pair."""
 
     wall_ms: float
     cpu_ms: float
@@ -266,7 +266,83 @@ class Dense(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="de
     """Share of the usual way's matches that ours has too."""
 
 
-Result = Quality | Planning | Scoring | Matching | Pairs | Service | Page | Dense | Combinations | LeanAlikedResult
+class Other(msgspec.Struct, frozen=True, kw_only=True):
+    """A side beside ours; ratios are its time over ours, medians of the turns."""
+
+    side: DenseSide
+    wall_ratio: float
+    cpu_ratio: float
+    kept: float
+    """Share of its matches that ours has too."""
+
+
+class BatchesModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One network."""
+
+    name: str
+    weights: str
+    ours: DenseSide
+    others: dict[str, Other]
+
+
+class Batches(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="batches"):
+    """LightGlue in batches against one pair at a time, by ``speed/lightglue.py``."""
+
+    machine: Machine
+    device: str
+    on_a_gpu: str
+    """``measured``, or why not."""
+    photos: int
+    pairs: int
+    long_edge_px: int
+    keypoints: int
+    precision: str
+    rounds: int
+    models: list[BatchesModel]
+
+
+class WorkerCount(msgspec.Struct, frozen=True, kw_only=True):
+    """So many workers; medians of the turns."""
+
+    workers: int
+    match_s: float
+    gpu_busy: float | None
+    """Share of time that the devices computed; None without a GPU."""
+
+
+class Workers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="workers"):
+    """Matching of a set by several workers and by one, by ``speed/workers.py``."""
+
+    machine: Machine
+    device: str
+    on_a_gpu: str
+    """``measured``, or why not."""
+    devices: int
+    """GPUs that the workers go round."""
+    photos: int
+    pairs: int
+    combination: str
+    overrides: list[str]
+    rounds: int
+    counts: list[WorkerCount]
+    scale: float
+    """Median over the turns of one worker's time over that of several."""
+
+
+Result = (
+    Quality
+    | Planning
+    | Scoring
+    | Matching
+    | Pairs
+    | Service
+    | Page
+    | Dense
+    | Batches
+    | Workers
+    | Combinations
+    | LeanAlikedResult
+)
 
 
 def read_result(path: Path) -> Result:

@@ -28,7 +28,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from measure import this_machine
+from measure import network_device, this_machine
 from schema import Dense, DenseSide, write_result
 
 from reconflow.config import MatchConfig
@@ -139,7 +139,7 @@ def compare(arguments: argparse.Namespace, file: Path) -> Dense:
     (_, _, mine), (_, _, theirs) = turns[-1]
     pairs = len(theirs)
     shared = sum(len(mine[pair] & theirs[pair]) for pair in theirs)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    device, on_a_gpu = network_device()
 
     def side(number: int, made: Matched) -> DenseSide:
         wall, cpu = (statistics.median(turn[number][clock] for turn in turns) for clock in (0, 1))
@@ -149,7 +149,7 @@ def compare(arguments: argparse.Namespace, file: Path) -> Dense:
     return Dense(
         machine=machine,
         device=device,
-        on_a_gpu="measured" if torch.cuda.is_available() else "not run: no GPU on this machine",
+        on_a_gpu=on_a_gpu,
         weights="the official checkpoint"
         if arguments.weights
         else (

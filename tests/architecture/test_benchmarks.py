@@ -89,6 +89,25 @@ def test_a_win_is_no_loss(harness, write):
     assert report.losses(won.sets) == []
 
 
+@pytest.mark.parametrize(("busy", "said"), [(None, "| 2 | 3.0 | not run on a GPU |"), (0.84, "| 2 | 3.0 | 84% |")])
+def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, busy, said):
+    schema, _, report = harness
+    counts = [{"workers": n, "match_s": 6.0 / n, "gpu_busy": busy} for n in (1, 2)]
+    tree = {
+        "kind": "workers",
+        "machine": MACHINE,
+        "device": "D",
+        "on_a_gpu": "A",
+        "devices": 1,
+        "photos": 3,
+        "pairs": 3,
+    }
+    tree |= {"combination": "c", "overrides": [], "rounds": 1, "counts": counts, "scale": 2.0}
+    page = report.page({"r.json": schema.read_result(write(tree))})
+    assert said in page
+    assert "On a GPU: A." in page
+
+
 @pytest.mark.parametrize(
     "tree", [{"kind": "speed"}, {"rows": 3}, quality({}, None, None)], ids=["kind", "rows", "side"]
 )
