@@ -135,7 +135,7 @@ def _upgrade(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(resources.files("reconflow.jobs") / "migrations").replace("%", "%%"))
     scripts = ScriptDirectory.from_config(config)
-    with engine.begin() as connection:
+    with engine.connect() as connection, _without_cascades(connection), connection.begin():
         take_lock(connection, "migrations")
         current = MigrationContext.configure(connection).get_current_revision()
         if current == scripts.get_current_head():
@@ -144,3 +144,17 @@ def _upgrade(engine: Engine) -> None:
             raise StoreError(f"the ledger was written by a newer reconflow (schema {current}): install that version")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+@contextmanager
+def _without_cascades(connection: Connection) -> Generator[None]:
+    """Let SQLite replace a table by an altered copy, as migrations do, without deleting what refers to its rows."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver = connection.connection.cursor()  # not through SQLAlchemy: in a transaction the setting is passed over
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")

@@ -52,10 +52,13 @@ def test_a_ledger_of_the_first_schema_keeps_its_jobs(database_url):
     with Ledger.open(database_url) as ledger:
         job = new(at=5.0)
         ledger.add_job(job)
+        told = ledger.events(job.job_id)
         with ledger.engine.begin() as connection:
             _downgrade(connection)
     with Ledger.open(database_url) as ledger:
         assert ledger.job(job.job_id) == job
+        assert ledger.events(job.job_id) == told
+        assert told
         assert ledger.counts().oldest_queued_s > 1e9
         with ledger.engine.connect() as connection:
             assert compare_metadata(MigrationContext.configure(connection), metadata) == []
