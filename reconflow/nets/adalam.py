@@ -5,9 +5,8 @@ spread over the photo gather the putative matches around them that turn and scal
 an affine map by RANSAC, and a match stays when too many agree too closely for chance. It keeps far more matches than
 the ratio test at the same precision, since a match may be ambiguous on its own and still fit its neighbours.
 
-Three things differ from the paper: seeds are found per cell of a grid, the hypotheses of all neighbourhoods are
-scored by one matrix product, and both photos are asked for their nearest neighbours: what either finds counts, so the
-order of the photos decides nothing and wide baselines keep a third more.
+Two things differ from the paper: seeds are found per cell of a grid, and the hypotheses of all neighbourhoods are
+scored by one matrix product.
 """
 
 from dataclasses import dataclass
@@ -42,33 +41,19 @@ class AdalamMatcher:
 
     acceptance_inliers: int
     name: str = "adalam"
-    made_with: str = "adalam 2"
+    made_with: str = "adalam 1"
 
     def match(self, a: Features, b: Features, *, config: MatchConfig) -> Matches:
-        """Return the locally consistent nearest neighbours; seeds also pass ``config.ratio`` and the cross-check.
-
-        Where no neighbourhood agrees one way, the other way is not tried: most pairs of a mixed pile have nothing in
-        common.
-        """
+        """Return the locally consistent nearest neighbours; seeds also pass ``config.ratio`` and the cross-check."""
         if len(a) < _MIN_MEMBERS or len(b) < _MIN_MEMBERS:
             return Matches.none()
-        there, there_ratio = _one_way(a, b, config)
-        if len(there) == 0:
-            return Matches.none()
-        back, back_ratio = _one_way(b, a, config)
-        pairs = np.concatenate([there, back[:, ::-1]])
-        return one_to_one(a, b, pairs[np.argsort(np.concatenate([there_ratio, back_ratio]), kind="stable")])
-
-
-def _one_way(a: Features, b: Features, config: MatchConfig) -> tuple[Array, Array]:
-    """Return (M, 2) rows of keypoints and of their consistent nearest neighbours, and (M,) distance ratios."""
-    nearest = nearest_two(a.descriptors, b.descriptors)
-    ratio = nearest.ratio()
-    rows = np.argsort(ratio, kind="stable")
-    columns = nearest.index[rows]
-    seedable = nearest.mutual[rows] & (ratio[rows] <= config.ratio)
-    kept = consistent(Putative.of(a, b, rows, columns), seedable)
-    return np.column_stack([rows, columns])[kept], ratio[rows[kept]]
+        nearest = nearest_two(a.descriptors, b.descriptors)
+        ratio = nearest.ratio()
+        rows = np.argsort(ratio, kind="stable")
+        columns = nearest.index[rows]
+        seedable = nearest.mutual[rows] & (ratio[rows] <= config.ratio)
+        kept = consistent(Putative.of(a, b, rows, columns), seedable)
+        return one_to_one(a, b, np.column_stack([rows, columns])[kept])
 
 
 @dataclass(frozen=True)
