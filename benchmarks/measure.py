@@ -71,11 +71,11 @@ def this_machine() -> Machine:
 
 
 def network_device() -> tuple[str, str]:
-    """Name what networks run on in this process, and say whether that is a GPU: ``measured``, or why not."""
+    """Name what networks run on in this process, and say whether that is a GPU, and why not."""
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.get_device_name(), "measured"
+        return torch.cuda.get_device_name(), "measured on a GPU"
     return f"CPU, {torch.get_num_threads()} threads", "not run on a GPU: none on this machine"
 
 

@@ -238,7 +238,7 @@ def _page(result: Page) -> str:
 def _dense(result: Dense) -> str:
     about = (
         f"{result.device}; {result.weights}; {result.photos} photos of {result.long_edge_px} px, {result.pairs} pairs,"
-        f" {result.precision}, {result.rounds} rounds. On a GPU: {result.on_a_gpu}."
+        f" {result.precision}, {result.rounds} rounds. {_sentence(result.on_a_gpu)}"
     )
     sides = {"photos once, pairs in batches": result.ours, "pair by pair, fp32, encoded anew": result.usual}
     lines = [[name, *_side_cells(side)] for name, side in sides.items()]
@@ -253,7 +253,7 @@ def _dense(result: Dense) -> str:
 def _batches(result: Batches) -> str:
     about = (
         f"{result.device}; {result.photos} photos of {result.long_edge_px} px, {result.keypoints} keypoints at most,"
-        f" {result.pairs} pairs, {result.precision} against fp32, {result.rounds} rounds. On a GPU: {result.on_a_gpu}."
+        f" {result.pairs} pairs, {result.precision} against fp32, {result.rounds} rounds. {_sentence(result.on_a_gpu)}"
     )
     lines: list[list[str]] = []
     for model in result.models:
@@ -272,7 +272,7 @@ def _workers(result: Workers) -> str:
     settings = f", {', '.join(result.overrides)}" if result.overrides else ""
     about = (
         f"{result.device}, {result.devices} GPUs; {result.combination}{settings}: {result.photos} photos,"
-        f" {result.pairs} pairs, verification included, {result.rounds} rounds. On a GPU: {result.on_a_gpu}."
+        f" {result.pairs} pairs, verification included, {result.rounds} rounds. {_sentence(result.on_a_gpu)}"
     )
     lines = [
         [str(c.workers), f"{c.match_s:.1f}", "not run on a GPU" if c.gpu_busy is None else f"{c.gpu_busy:.0%}"]
@@ -362,6 +362,10 @@ def _peak(readings: Sequence[Reading]) -> float:
 
 def _seconds(seconds: float | None) -> str:
     return NONE if seconds is None else f"{seconds:.1f}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _number(value: float) -> str:

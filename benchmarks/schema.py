@@ -251,7 +251,7 @@ class Dense(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="de
     machine: Machine
     device: str
     on_a_gpu: str
-    """``measured``, or why not."""
+    """``measured on a GPU``, or that it was not, and why."""
     weights: str
     photos: int
     pairs: int
@@ -291,7 +291,7 @@ class Batches(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     machine: Machine
     device: str
     on_a_gpu: str
-    """``measured``, or why not."""
+    """``measured on a GPU``, or that it was not, and why."""
     photos: int
     pairs: int
     long_edge_px: int
@@ -316,7 +316,7 @@ class Workers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     machine: Machine
     device: str
     on_a_gpu: str
-    """``measured``, or why not."""
+    """``measured on a GPU``, or that it was not, and why."""
     devices: int
     """GPUs that the workers go round."""
     photos: int

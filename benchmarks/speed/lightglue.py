@@ -91,7 +91,7 @@ def main() -> None:
         for name, other in model.others.items():
             print(f"  {name}: {other.side.wall_ms:.0f} ms, ours {other.wall_ratio:.2f} × as fast,", end=" ")
             print(f"{other.kept:.1%} of its matches kept")
-    print(f"on a GPU: {on_a_gpu}")
+    print(f"{device}: {on_a_gpu}")
     if arguments.json:
         write_result(result, arguments.json)
 

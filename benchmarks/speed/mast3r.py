@@ -186,7 +186,7 @@ def main() -> None:
     for name, side in (("ours", result.ours), ("usual", result.usual)):
         print(f"{name:6s} {side.wall_ms:8.1f} ms  {side.cpu_ms:8.1f} CPU-ms  {side.matches:6.0f} matches a pair")
     print(f"{result.device}: {result.wall_ratio:.2f} × as fast, {result.cpu_ratio:.2f} × by CPU time;", end=" ")
-    print(f"{result.usual_matches_kept:.1%} of the usual way's matches; on a GPU: {result.on_a_gpu}")
+    print(f"{result.usual_matches_kept:.1%} of the usual way's matches; {result.on_a_gpu}")
     if arguments.json:
         write_result(result, arguments.json)
 

@@ -168,7 +168,7 @@ def main() -> None:
     for made in result.counts:
         busy = "not run on a GPU" if made.gpu_busy is None else f"GPU busy {made.gpu_busy:.0%}"
         print(f"{made.workers} worker(s): {made.match_s:.1f} s, {busy}")
-    print(f"{result.device}: {arguments.workers} workers are {result.scale:.2f} × as fast as one; on a GPU: {on_a_gpu}")
+    print(f"{result.device}: {arguments.workers} workers are {result.scale:.2f} × as fast as one; {on_a_gpu}")
     if arguments.json:
         write_result(result, arguments.json)
 

@@ -97,7 +97,7 @@ def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, busy,
         "kind": "workers",
         "machine": MACHINE,
         "device": "D",
-        "on_a_gpu": "A",
+        "on_a_gpu": "why",
         "devices": 1,
         "photos": 3,
         "pairs": 3,
@@ -105,7 +105,7 @@ def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, busy,
     tree |= {"combination": "c", "overrides": [], "rounds": 1, "counts": counts, "scale": 2.0}
     page = report.page({"r.json": schema.read_result(write(tree))})
     assert said in page
-    assert "On a GPU: A." in page
+    assert "Why." in page
 
 
 @pytest.mark.parametrize(
