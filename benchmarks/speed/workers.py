@@ -12,6 +12,7 @@ says that it computes, asked ten times a second. Without a GPU the workers are p
 """
 
 import argparse
+import contextlib
 import os
 import statistics
 import sys
@@ -130,27 +131,26 @@ def main() -> None:
     names = [f"extract.extractor={extractors}", f"match.matcher={matchers}"]
     config = load_config(overrides=[*names, *own, *arguments.overrides])
 
-    def matched(client: Client, used: int) -> Watch:
+    def matched(client: Client, used: int, out: Path) -> Watch:
         watch = Watch(used)
-        try:
-            with tempfile.TemporaryDirectory() as scratch:
-                out = Path(scratch) / "out"
+        with contextlib.suppress(Cancelled):
+            try:
                 run(arguments.photos, out, client=client, config=config, on_event=watch.hear, is_cancelled=watch.over)
-        except Cancelled:
-            pass
-        finally:
-            watch.stop()
+            finally:
+                watch.stop()
         return watch
 
     counts = (1, arguments.workers)
     turns: list[list[Watch]] = []
     with (
+        tempfile.TemporaryDirectory() as scratch,  # removed last: workers still write a little when a run is stopped
         client_with(1, devices, most=arguments.workers) as one,
         client_with(arguments.workers, devices, most=arguments.workers) as several,
     ):
-        for _ in range(arguments.rounds + 1):
-            sides = zip((one, several), counts, strict=True)
-            turns.append([matched(client, min(count, len(devices))) for client, count in sides])
+        for number in range(arguments.rounds + 1):
+            outs = [Path(scratch) / f"{number}-{count}" for count in counts]
+            sides = zip((one, several), counts, outs, strict=True)
+            turns.append([matched(client, min(count, len(devices)), out) for client, count, out in sides])
     turns = turns[1:]
     result = Workers(
         machine=machine,
