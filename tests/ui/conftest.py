@@ -30,7 +30,7 @@ ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--ena
 
 def missing(what):
     """Skip for want of something, or fail where these tests have to run."""
-    (pytest.fail if os.environ.get("RECONFLOW_UI_TESTS") == "required" else pytest.skip)(what)
+    (pytest.fail if os.environ.get("RECONFLOW_TEST_UI") == "required" else pytest.skip)(what)
 
 
 @pytest.fixture(scope="session")
@@ -56,10 +56,28 @@ def service(serving, tmp_path_factory):
 @pytest.fixture(scope="session")
 def api(service):
     """An administrator's client of the service."""
-    with httpx.Client(base_url=service.url, timeout=60) as client:
-        answer = client.post("/auth/token", json={"username": "admin", "password": PASSWORD})
-        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    with httpx.Client(base_url=service.url, timeout=60, auth=_Renewed(service.url)) as client:
         yield client
+
+
+class _Renewed(httpx.Auth):
+    """Signs in when it has to: the tests take longer than a token lasts."""
+
+    requires_response_body = True
+
+    def __init__(self, url):
+        self.url = url
+        self.token = "none-yet"
+
+    def auth_flow(self, request):
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        answer = yield request
+        if answer.status_code == 401:
+            account = {"username": "admin", "password": PASSWORD}
+            signed_in = yield httpx.Request("POST", f"{self.url}/auth/token", json=account)
+            self.token = signed_in.json()["access_token"]
+            request.headers["Authorization"] = f"Bearer {self.token}"
+            yield request
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_s_own_tests_pass():
-    if not (ROOT / "webapp" / "ui" / "node_modules").exists() and os.environ.get("RECONFLOW_UI_TESTS") != "required":
+    if not (ROOT / "webapp" / "ui" / "node_modules").exists() and os.environ.get("RECONFLOW_TEST_UI") != "required":
         pytest.skip("the page's tools are not installed: make ui")
     done = subprocess.run([sys.executable, "hatch_build.py", "run", "test"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -72,7 +72,7 @@ def test_a_session_is_renewed_without_a_word(page, sign_in):
     page.get_by_role("heading", name="Keys for scripts").wait_for()
     page.get_by_text("You have no keys.").wait_for()
     assert seen
-    assert not page.get_by_label("Password").is_visible()
+    assert not page.get_by_label("Password", exact=True).is_visible()
 
 
 def test_an_expired_session_asks_again_and_keeps_the_place(page, context, sign_in):
