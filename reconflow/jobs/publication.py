@@ -5,7 +5,7 @@ Everything is written out here, by the runner, so that the web process only hand
 
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,26 @@ _OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 """Camera axes of nerfstudio (x right, y up, z backward) from ours (x right, y down, z forward)."""
 
 
-def publish_result(run: RunResult, job: Job, target: Path) -> None:
-    """Write what a job's owner may download into ``target``, in place of what an earlier attempt left there."""
+def publish_result(run: RunResult, job: Job, target: Path, *, check: Callable[[], None]) -> None:
+    """Write what a job's owner may download into ``target``, in place of what an earlier attempt left there.
+
+    ``check`` is called before each file and at the end; where it raises, nothing of this attempt is left.
+    """
+    check()
     records = read_records(run.folder)
     shutil.rmtree(target, ignore_errors=True)
     with publishing(target) as partial:
         partial.mkdir()
-        _write_plys(run, job, partial)
+        _write_plys(run, job, partial, check)
         _write_tables(run, job, partial)
         _write_cameras(run.clusters, {record.name: record.orientation for record in records}, partial)
-        write_viewer_files(run, records, partial)
-        _zip(partial / "plys.zip", sorted(partial.glob("*.ply")), below=partial)
+        write_viewer_files(run, records, partial, check=check)
+        _zip(partial / "plys.zip", sorted(partial.glob("*.ply")), below=partial, check=check)
         models = run.folder / "models"
-        _zip(partial / "models.zip", sorted(path for path in models.rglob("*") if path.is_file()), below=models)
+        kept = sorted(path for path in models.rglob("*") if path.is_file())
+        _zip(partial / "models.zip", kept, below=models, check=check)
         (partial / "report.html").write_bytes((run.folder / "report.html").read_bytes())
+        check()
 
 
 def ply_name(name: str, job_id: str) -> str:
@@ -53,11 +59,12 @@ def ply_name(name: str, job_id: str) -> str:
     return f"{name.removesuffix('.ply')}_{job_id[:8]}.ply"
 
 
-def _write_plys(run: RunResult, job: Job, folder: Path) -> None:
+def _write_plys(run: RunResult, job: Job, folder: Path, check: Callable[[], None]) -> None:
     entries: list[ClusterEntry] = []
     for model in run.clusters:
         served = ""
         for source in (raw_ply(run.folder, model.name), decimated_ply(run.folder, model.name)):
+            check()
             if len(model.points) and source.exists():
                 served = ply_name(source.name, job.job_id)
                 (folder / served).write_bytes(source.read_bytes())
@@ -162,8 +169,9 @@ def _nerfstudio_intrinsics(camera: Camera) -> dict[str, Any]:
     }
 
 
-def _zip(path: Path, files: Sequence[Path], *, below: Path) -> None:
+def _zip(path: Path, files: Sequence[Path], *, below: Path, check: Callable[[], None]) -> None:
     """Pack files as they are: clouds and models hardly compress, and a download should begin at once."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for file in files:
+            check()
             archive.write(file, file.relative_to(below).as_posix())

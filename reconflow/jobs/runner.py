@@ -225,12 +225,15 @@ class Runner:
             is_cancelled=lease.is_over,
             watched=True,
         )
+        self._publish(result, job, lease)
+        return result
+
+    def _publish(self, result: RunResult, job: Job, lease: Lease) -> None:
         lease.check()
         self._files.require_space(0)
         lease.advance("decimating", 98, "Publishing the results.")
-        publish_result(result, job, self._files.result(job.job_id))
+        publish_result(result, job, self._files.result(job.job_id), check=lease.check)
         lease.check()
-        return result
 
     def _came_through(self, job: Job, lease: Lease, result: RunResult) -> None:
         found = result.insights

@@ -101,6 +101,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise _wrong("scheduler", "must be an address such as tcp://head:8786")
         if self.airflow_url and not _is_web_address(self.airflow_url):
             raise _wrong("airflow_url", "must be an address such as https://airflow.example.org")
+        if self.retrain_on_high_drift and not self.airflow_url:
+            raise _wrong("retrain_on_high_drift", f"needs {variable('airflow_url')}, the Airflow that retrains")
         if 0 < sum(bool(getattr(self, name)) for name in _CERTIFICATES) < len(_CERTIFICATES):
             raise _wrong("scheduler_tls_ca", "needs CA, CERT and KEY, or none of them")
 

@@ -13,7 +13,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import dask.config
@@ -22,7 +22,7 @@ from distributed import Client, LocalCluster, Nanny, Worker
 from distributed.deploy.spec import SpecCluster
 from distributed.security import Security
 
-from reconflow.errors import ClusterError, DependencyError
+from reconflow.errors import Cancelled, ClusterError, DependencyError
 from reconflow.pipeline.certificates import unreachable
 from reconflow.pipeline.gpus import HOW_TO_USE_GPUS, NO_GPU, VISIBLE, chosen_gpus
 
@@ -159,17 +159,23 @@ def open_client(
     return client
 
 
-def placement(client: Client, *, timeout_s: float = 60.0) -> Placement:
+def placement(
+    client: Client, *, timeout_s: float = 60.0, is_cancelled: Callable[[], bool] = lambda: False
+) -> Placement:
     """Return where tasks may go, waiting for workers that are still starting.
 
     Raises
     ------
+    Cancelled
+        If ``is_cancelled``, asked twice a second, says so.
     ClusterError
         If no worker comes, or none that offers what is needed: a task that nobody can take would wait for ever.
 
     """
     deadline = time.monotonic() + timeout_s
     while True:
+        if is_cancelled():
+            raise Cancelled("the run was cancelled")
         workers = client.scheduler_info(n_workers=-1)["workers"]
         try:
             return place(workers)

@@ -110,7 +110,7 @@ def run(
         root = open_root(store or str(folder.default_store))
         line = RunLine(uuid.uuid4().hex[:12])
         with Dispatcher(client, line, is_cancelled=is_cancelled) as dispatcher:
-            where = placement(client)
+            where = placement(client, is_cancelled=is_cancelled)
             context = prepare(root, config, line, where=where, tell=on_event, is_cancelled=is_cancelled)
             own_cores = client.cluster is not None and COMPUTE in where.learned
             if own_cores and context.upright and (hint := unused_gpu()):

@@ -51,6 +51,13 @@ def test_certificates_that_cannot_be_read_are_told_at_the_start(tmp_path):
     assert load_settings(environment).scheduler_tls_ca == environment[names[0]]
 
 
+def test_retraining_on_drift_needs_an_airflow():
+    wish = {"RECONFLOW_RETRAIN_ON_HIGH_DRIFT": "true"}
+    with pytest.raises(ConfigError, match=r"^RECONFLOW_RETRAIN_ON_HIGH_DRIFT: needs AIRFLOW_URL"):
+        load_settings(wish)
+    assert load_settings(wish | {"AIRFLOW_URL": "http://airflow:8080"}).retrain_on_high_drift
+
+
 @pytest.mark.parametrize("address", ["tcp://head:8786", "tls://10.0.0.1:8786", "head:8786", "tcp://[::1]:8786"])
 def test_addresses_of_schedulers_are_taken(address):
     assert load_settings({"RECONFLOW_SCHEDULER": address}).scheduler == address

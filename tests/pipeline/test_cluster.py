@@ -2,6 +2,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import httpx
@@ -10,7 +11,7 @@ from distributed import Client, LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconflow.errors import ClusterError
+from reconflow.errors import Cancelled, ClusterError
 from reconflow.pipeline.cluster import open_client, place, placement
 
 
@@ -77,6 +78,16 @@ def test_waiting_for_workers_ends_with_what_is_missing():
         pytest.raises(ClusterError, match="no worker has joined"),
     ):
         placement(client, timeout_s=1)
+
+
+def test_waiting_for_workers_ends_within_a_second_when_the_run_is_cancelled():
+    cancelled = threading.Event()
+    with LocalCluster(n_workers=0, dashboard_address=":0") as cluster, Client(cluster) as client:
+        threading.Timer(1, cancelled.set).start()
+        started = time.monotonic()
+        with pytest.raises(Cancelled):
+            placement(client, timeout_s=20, is_cancelled=cancelled.is_set)
+        assert time.monotonic() - started < 10
 
 
 def test_the_dashboard_tells_metrics_at_the_port_that_is_asked_for_or_at_a_free_one(caplog):
