@@ -70,6 +70,9 @@ class _Renewed(httpx.Auth):
         self.token = "none-yet"
 
     def auth_flow(self, request):
+        if "Authorization" in request.headers:  # a key or a token that a test tries
+            yield request
+            return
         request.headers["Authorization"] = f"Bearer {self.token}"
         answer = yield request
         if answer.status_code == 401:
