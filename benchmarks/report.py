@@ -258,7 +258,7 @@ def _batches(result: Batches) -> str:
     lines: list[list[str]] = []
     for model in result.models:
         title = f"{model.name}, {model.weights}"
-        lines.append([title, "ours, in batches", *_side_cells(model.ours), "", "", ""])
+        lines.append([title, "ours", *_side_cells(model.ours), "", "", ""])
         lines += [
             [title, name, *_side_cells(o.side), f"{o.wall_ratio:.2f}", f"{o.cpu_ratio:.2f}", f"{o.kept:.1%}"]
             for name, o in model.others.items()
