@@ -83,6 +83,7 @@ def test_one_item_that_kills_its_worker_costs_itself_and_nothing_else(client):
 
 @pytest.mark.slow
 def test_tasks_run_where_their_home_is(client):
+    client.wait_for_workers(3, timeout=60)  # two for cores and the mapper: one may have been killed by a test before
     tasks = [Numbers(f"h{i}", (i,)) for i in range(20)]
     homes = [i // 10 for i in range(20)]
     ran = {s.task.key: s.outcome for s in collect(client, tasks, where, homes=homes) if isinstance(s, Done)}
@@ -93,6 +94,7 @@ def test_tasks_run_where_their_home_is(client):
 
 @pytest.mark.slow
 def test_idle_workers_take_over_what_they_may_and_nothing_else(client):
+    client.wait_for_workers(3, timeout=60)
     tasks = [Numbers(f"o{i}", (i,)) for i in range(16)]
     ran = [s.outcome for s in collect(client, tasks, where, homes=[0] * 16) if isinstance(s, Done)]
     assert len(ran) == 16
