@@ -63,7 +63,8 @@ def place_latecomers(
                 options.triangulation,
             )
         mapper.end_reconstruction(False)
-        left = [number for number in left if number not in set(model.reg_image_ids())]
+        in_model = set(model.reg_image_ids())
+        left = [number for number in left if number not in in_model]
     return [number for number in sorted(unplaced) if number not in left]
 
 
