@@ -117,9 +117,9 @@ def test_a_sign_out_that_does_not_reach_the_service_is_told(signed_in, cable):
 
 
 def test_the_service_s_page_is_for_administrators(page, api):
-    api.post("/users", json={"username": "dora", "password": "long enough", "role": "user"})
+    api.post("/users", json={"username": "visitor", "password": "long enough", "role": "user"})
     page.goto("/#/admin")
-    page.get_by_label("Name").fill("dora")
+    page.get_by_label("Name").fill("visitor")
     page.get_by_label("Password").fill("long enough")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", name="There is nothing here").wait_for()
