@@ -62,13 +62,14 @@ class ExtractConfig(_Section, frozen=True):
     """Local features: which extractor, how many keypoints, at what size.
 
     ``extractor`` may name several, separated by commas: their keypoints are put together, and what each option says
-    holds for each of them.
+    holds for each of them. ``auto`` is settled with the matcher when a run starts: aliked-n16rot and lightglue where
+    workers offer GPUs and the weights are here, else sift and adalam. Where one of both is named, the other suits it.
 
     Photos whose long edge is larger than ``long_edge_px`` are reduced for detection; keypoints are always given in
     the pixels of the photo itself.
     """
 
-    extractor: str = "sift"
+    extractor: str = "auto"
     max_keypoints: int = 3072
     long_edge_px: int = 1280
     contrast_threshold: float = 0.01
@@ -111,18 +112,18 @@ class ShortlistConfig(_Section, frozen=True):
 class MatchConfig(_Section, frozen=True):
     """Putative matches of a pair.
 
-    ``matcher`` names one for each extractor, in order, or one for all. ``ratio`` is of ``adalam`` and ``ratio``,
-    ``min_similarity`` of ``mnn``: the least dot product of two unit descriptors, where 0 stands for the extractor's
-    own, which unrelated photos seldom reach. The coarse pass, for extractors whose keypoints have sizes, matches only
-    the ``coarse_keypoints`` largest keypoints of both images and drops the pair when fewer than
-    ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it off.
+    ``matcher`` names one for each extractor, in order, or one for all; ``auto`` is what suits them. ``ratio`` is of
+    ``adalam`` and ``ratio``, ``min_similarity`` of ``mnn``: the least dot product of two unit descriptors, where 0
+    stands for the extractor's own, which unrelated photos seldom reach. The coarse pass, for extractors whose
+    keypoints have sizes, matches only the ``coarse_keypoints`` largest keypoints of both images and drops the pair when
+    fewer than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it off.
 
     MASt3R starts from every ``seed_step``-th pixel of its raster, whose long edge is 512. Its hybrid joins keypoints
     whose way to the other photo and back misses by at most ``return_px`` of these pixels. ``precision`` is that of a
     network's matrix products; ``auto`` is bf16 where workers offer GPUs and fp32 elsewhere.
     """
 
-    matcher: str = "adalam"
+    matcher: str = "auto"
     ratio: float = 0.8
     min_similarity: float = 0.0
     coarse_keypoints: int = 1024

@@ -6,11 +6,14 @@ from typing import Any, Literal
 PresetName = Literal["fast", "default", "detailed", "best"]
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "fast": {"extract": {"max_keypoints": 2048, "long_edge_px": 1024}},
+    "fast": {
+        "extract": {"extractor": "sift", "max_keypoints": 2048, "long_edge_px": 1024},
+        "match": {"matcher": "adalam"},
+    },
     "default": {},
     "detailed": {
-        "extract": {"max_keypoints": 12_000, "long_edge_px": 3200},
-        "match": {"coarse_min_matches": 2},
+        "extract": {"extractor": "sift", "max_keypoints": 12_000, "long_edge_px": 3200},
+        "match": {"matcher": "adalam", "coarse_min_matches": 2},
     },
     "best": {
         "extract": {"extractor": "aliked-n16rot,superpoint", "max_keypoints": 4096},
@@ -18,6 +21,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
 }
 """Differences from the defaults, by preset name, from the quickest to the most thorough. A preset never turns into
-another one: where its weights are missing, the run says so."""
+another one: where its weights are missing, the run says so. ``default`` leaves the methods to the machine, and the
+run tells which they are and why."""
 NEEDS_NO_WEIGHTS = "detailed"
 """The most thorough preset that runs everywhere."""

@@ -43,7 +43,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder or a ZIP")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
-    parser.add_argument("--preset", choices=list(PRESETS), default="default", help="where settings start from")
+    parser.add_argument(
+        "--preset",
+        choices=list(PRESETS),
+        default="default",
+        help="where settings start from; default: aliked-n16rot+lightglue where GPUs and both weights are, else "
+        "sift+adalam; fast and detailed: sift+adalam; best: MASt3R",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML or JSON settings; a run.toml will do")
     parser.add_argument(
         "--set",

@@ -10,6 +10,7 @@ import msgspec
 from reconflow.config import PipelineConfig, config_to_tree, load_config
 from reconflow.config_schema import config_schema
 from reconflow.errors import ConfigError, StoreError
+from reconflow.nets.choice import chosen
 from reconflow.nets.methods import why_unusable
 from reconflow.nets.registry import combinations
 from reconflow.presets import PRESETS
@@ -83,8 +84,9 @@ class JobOptions:
 
 
 def _why_unusable(config: PipelineConfig) -> str:
-    try:
-        return why_unusable(config.extract.extractor, config.match.matcher)
+    try:  # what can run on cores can where there are GPUs
+        methods = chosen(config.extract.extractor, config.match.matcher, gpus=False)
+        return why_unusable(methods.extractors, methods.matchers)
     except ConfigError as error:
         raise ConfigError(f"{_methods(config)}: {error.message}") from error
 

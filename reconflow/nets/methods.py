@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 
 from reconflow.errors import ConfigError
-from reconflow.nets.registry import EXTRACTORS, MATCHERS, acceptance_inliers, missing
+from reconflow.nets.registry import CHEAPEST, EXTRACTORS, MATCHERS, acceptance_inliers, missing
 from reconflow.nets.weights import Weights, weights_named
-
-_CHEAPEST = "sift"
-"""The extractor of a run whose matcher looks at no keypoints."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def parse_methods(extractors: str, matchers: str) -> tuple[Method, ...]:
         If a name is unknown, two do not go together, or their numbers differ.
 
     """
-    features, matching = _names(extractors), _names(matchers)
+    features, matching = names_in(extractors), names_in(matchers)
     if len(matching) == 1 and matching[0] in MATCHERS and MATCHERS[matching[0]].unites:
         for name in features:
             acceptance_inliers(name, matching[0])
@@ -126,7 +123,7 @@ def split_combination(text: str) -> tuple[str, str]:
 
     """
     if text in MATCHERS and MATCHERS[text].dense:
-        return _CHEAPEST, text
+        return CHEAPEST, text
     parts = [part.split("+") for part in text.split(",")]
     if not all(len(part) >= 2 and all(part) for part in parts) or (len(parts) > 1 and max(map(len, parts)) > 2):
         raise ConfigError(f"{text!r}: write it as EXTRACTOR+MATCHER, for example sift+adalam")
@@ -134,7 +131,15 @@ def split_combination(text: str) -> tuple[str, str]:
     return ",".join(extractors), ",".join(part[-1].strip() for part in parts)
 
 
-def _names(text: str) -> list[str]:
+def names_in(text: str) -> list[str]:
+    """Return the names in ``extract.extractor`` or ``match.matcher``.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is empty.
+
+    """
     names = [name.strip() for name in text.split(",")]
     if not all(names):
         raise ConfigError(f"{text!r} names nothing: write a name, or several separated by commas")

@@ -19,6 +19,11 @@ _T = TypeVar("_T")
 
 _LEARNED_PACKAGES = ("torch", "kornia")
 
+AUTO = "auto"
+"""Stands for an extractor or a matcher that a run chooses when it starts: ``nets/choice.py``."""
+CHEAPEST = "sift"
+"""The extractor that needs nothing: that of a matcher which looks at no keypoints, and of ``auto`` outside a run."""
+
 
 def _sift() -> Extractor:
     from reconflow.nets.sift import Sift
@@ -165,8 +170,8 @@ MATCHERS: Mapping[str, MatcherEntry] = {
 ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {
     ("sift", "adalam"): 18,
     ("sift", "ratio"): 18,
-    **{(name, "mnn"): 25 for name in _ALIKED},
     **{(name, "adalam"): 20 for name in _ALIKED},
+    **{(name, "mnn"): 25 for name in _ALIKED},
     **{(name, "lightglue"): 30 for name in _ALIKED[1:]},
     **{(name, "mnn"): 40 for name in _SUPERPOINT},
     ("superpoint", "lightglue"): 30,
@@ -175,9 +180,9 @@ ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {
     ("sift", "mast3r"): 60,
     **{(name, "mast3r_hybrid"): 60 for name in EXTRACTORS},
 }
-"""Which matchers go with which extractor, and the level of evidence of both together: above the most inliers any of
-820 pairs of unrelated photos reached in ``benchmarks/quality/pairs.py``. LightGlue's, SuperPoint's and MASt3R's
-were not measured, for want of weights."""
+"""Which matchers go with which extractor, first the one that suits it best without a network, and the level of evidence
+of both together: above the most inliers any of 820 pairs of unrelated photos reached in
+``benchmarks/quality/pairs.py``. LightGlue's, SuperPoint's and MASt3R's were not measured, for want of weights."""
 
 
 class Combination(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,7 +218,7 @@ def combination(extractor: str, matcher: str) -> Combination:
 
 
 def create_extractor(name: str) -> Extractor:
-    """Return the extractor of a name such as ``sift``.
+    """Return the extractor of a name such as ``sift``, which is ``auto`` outside a run.
 
     Raises
     ------
@@ -223,7 +228,7 @@ def create_extractor(name: str) -> Extractor:
         If it needs packages that are not installed.
 
     """
-    entry = _known("extractor", name, EXTRACTORS)
+    entry = _known("extractor", CHEAPEST if name == AUTO else name, EXTRACTORS)
     _require_packages(name, learned=entry.learned)
     return entry.make()
 
@@ -247,6 +252,8 @@ def create_encoder(name: str, *, precision: Precision = "auto") -> ImageEncoder:
 def create_matcher(name: str, *, extractor: str = "sift") -> Matcher | TileMatcher:
     """Return the matcher of a name such as ``adalam``, with its acceptance level for the extractor's features.
 
+    Outside a run ``auto`` is what suits the extractor without a network.
+
     Raises
     ------
     ConfigError
@@ -255,6 +262,8 @@ def create_matcher(name: str, *, extractor: str = "sift") -> Matcher | TileMatch
         If it needs packages that are not installed.
 
     """
+    extractor = CHEAPEST if extractor == AUTO else extractor
+    name = matchers_of(extractor)[0] if name == AUTO else name
     level = acceptance_inliers(extractor, name)
     entry = MATCHERS[name]
     _require_packages(name, learned=entry.learned)
@@ -268,8 +277,20 @@ def acceptance_inliers(extractor: str, matcher: str) -> int:
     try:
         return ACCEPTANCE_INLIERS[extractor, matcher]
     except KeyError:
-        fitting = ", ".join(other for name, other in ACCEPTANCE_INLIERS if name == extractor)
+        fitting = ", ".join(matchers_of(extractor))
         raise ConfigError(f"{matcher} does not match features of {extractor}: choose one of {fitting}") from None
+
+
+def matchers_of(extractor: str) -> list[str]:
+    """Return the matchers that go with an extractor, in the order of the table, or raise :class:`ConfigError`."""
+    _known("extractor", extractor, EXTRACTORS)
+    return [matcher for name, matcher in ACCEPTANCE_INLIERS if name == extractor]
+
+
+def extractors_for(matcher: str) -> list[str]:
+    """Return the extractors that go with a matcher, in the order of the table, or raise :class:`ConfigError`."""
+    _known("matcher", matcher, MATCHERS)
+    return [extractor for extractor, name in ACCEPTANCE_INLIERS if name == matcher]
 
 
 def missing(extractor: str, matcher: str) -> list[str]:

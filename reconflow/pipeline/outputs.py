@@ -47,6 +47,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     scenes: tuple[MappedScene, ...]
     clouds: tuple[CloudOutcome, ...]
     thumbnails: dict[str, bytes]
+    methods: str
     timings_s: dict[str, float]
     reused: dict[str, int]
 
@@ -64,6 +65,7 @@ def write_outputs(facts: RunFacts, folder: RunFolder) -> RunResult:
         unreadable=facts.unreadable,
         pairs=facts.pairs,
         split=facts.split,
+        methods=facts.methods,
         timings_s=facts.timings_s,
         reused=facts.reused,
         unregistered={name: why for scene in facts.scenes for name, why in scene.unregistered.items()},

@@ -6,6 +6,7 @@ import msgspec
 
 from reconflow.config import PipelineConfig
 from reconflow.errors import Cancelled, WeightsError
+from reconflow.nets.choice import chosen
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, weights_of
 from reconflow.nets.weights import Weights, obtain_weights
 from reconflow.pipeline.cluster import GPU, Placement
@@ -22,6 +23,25 @@ from reconflow.store.geometries import geometries_namespace
 from reconflow.store.root import Root
 
 
+def settle(config: PipelineConfig, *, where: Placement, tell: EventSink) -> PipelineConfig:
+    """Return the configuration with the extractor and the matcher that ``auto`` stands for here, and tell why.
+
+    Raises
+    ------
+    ConfigError
+        If an extractor or matcher is unknown, or they do not go together.
+
+    """
+    choice = chosen(config.extract.extractor, config.match.matcher, gpus=GPU in where.learned)
+    if choice.why:
+        tell(Notice(stage="ingest", message=choice.why))
+    return msgspec.structs.replace(
+        config,
+        extract=msgspec.structs.replace(config.extract, extractor=choice.extractors),
+        match=msgspec.structs.replace(config.match, matcher=choice.matchers),
+    )
+
+
 def prepare(
     root: Root,
     config: PipelineConfig,
@@ -31,7 +51,7 @@ def prepare(
     tell: EventSink,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> RunContext:
-    """Return what every task of a run is given, with the weights it needs on this machine.
+    """Return what every task of a run with settled methods is given, with the weights it needs on this machine.
 
     Features are stored by extractor, so that a run with one of several extractors shares them. The precision of
     networks is settled here, since keys hold it: what a GPU made in bfloat16 is not what cores make in float32.
@@ -50,7 +70,7 @@ def prepare(
     for weights in weights_of(methods):
         _obtain(weights, tell, is_cancelled)
     encoder_name = encoder_of(methods)
-    if encoder_name and config.match.precision == "auto":
+    if any(method.learned for method in methods) and config.match.precision == "auto":
         precision = "bf16" if GPU in where.learned else "fp32"
         config = msgspec.structs.replace(config, match=msgspec.structs.replace(config.match, precision=precision))
     features = {

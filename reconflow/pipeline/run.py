@@ -19,6 +19,7 @@ from reconflow.core.pairs import Pair
 from reconflow.core.scenes import Split
 from reconflow.core.turns import upright_quarters
 from reconflow.errors import StageError, TooFewImagesError
+from reconflow.nets.methods import parse_methods
 from reconflow.pipeline import mapping, tasks
 from reconflow.pipeline.cloud import CloudOutcome, load_cloud_library, write_clouds
 from reconflow.pipeline.cluster import COMPUTE, MAPPER, Placement, placement
@@ -41,7 +42,7 @@ from reconflow.pipeline.plan import (
     plan_thumbnails,
     view_keys,
 )
-from reconflow.pipeline.preparation import prepare
+from reconflow.pipeline.preparation import prepare, settle
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.retrieval import retrieve
 from reconflow.pipeline.sight import Sight
@@ -111,6 +112,7 @@ def run(
         line = RunLine(uuid.uuid4().hex[:12])
         with Dispatcher(client, line, is_cancelled=is_cancelled) as dispatcher:
             where = placement(client, is_cancelled=is_cancelled)
+            config = settle(config, where=where, tell=on_event)
             context = prepare(root, config, line, where=where, tell=on_event, is_cancelled=is_cancelled)
             own_cores = client.cluster is not None and COMPUTE in where.learned
             if own_cores and context.upright and (hint := unused_gpu()):
@@ -174,6 +176,7 @@ class _Run:
             scenes=tuple(scenes),
             clouds=tuple(clouds),
             thumbnails=self._thumbnails(records),
+            methods=" and ".join(map(str, parse_methods(self.config.extract.extractor, self.config.match.matcher))),
             timings_s=self.work.timings_s,
             reused=self.work.reused,
         )

@@ -253,7 +253,7 @@ def bar_columns(histogram: Mapping[str, int]) -> str:
 
 
 def costs(facts: Insights) -> str:
-    """Return the time each stage took."""
+    """Return the time each stage took, and the methods that took it."""
     if not facts.timings_s:
         return ""
     total, longest = sum(facts.timings_s.values()), max(facts.timings_s.values())
@@ -265,8 +265,12 @@ def costs(facts: Insights) -> str:
     )
     return (
         '<section class="card" id="time" aria-labelledby="time-title"><h2 id="time-title">Where the time went</h2>'
-        f'<p class="sub">{duration(total)} in all</p><ul class="bars">{bars}</ul></section>'
+        f'<p class="sub">{duration(total)} in all{_methods(facts)}</p><ul class="bars">{bars}</ul></section>'
     )
+
+
+def _methods(facts: Insights) -> str:
+    return f" · features and matches: {escape(facts.methods)}" if facts.methods else ""
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@ import pytest
 
 from reconflow.config import load_config
 from reconflow.errors import ConfigError
+from reconflow.nets.choice import chosen
 from reconflow.nets.methods import Method, extractors_of, parse_methods, weights_of, why_unusable
 from reconflow.presets import NEEDS_NO_WEIGHTS, PRESETS
 
@@ -54,6 +55,7 @@ def test_what_is_missing_is_told_of_all_methods_of_a_run(tmp_path, monkeypatch):
 def test_every_preset_names_methods_that_go_together():
     for name in PRESETS:
         config = load_config(preset=name)
-        assert parse_methods(config.extract.extractor, config.match.matcher)
+        names = config.extract.extractor, config.match.matcher
+        assert [parse_methods(*chosen(*names, gpus=gpus)[:2]) for gpus in (True, False)]
     config = load_config(preset=NEEDS_NO_WEIGHTS)
     assert not weights_of(parse_methods(config.extract.extractor, config.match.matcher))

@@ -18,9 +18,11 @@ from reconflow.nets.registry import (
 from reconflow.nets.weights import WEIGHTS
 
 
-def test_the_defaults_exist():
-    assert create_extractor(ExtractConfig().extractor).name == ExtractConfig().extractor
-    assert create_matcher(MatchConfig().matcher).name == MatchConfig().matcher
+def test_the_defaults_make_what_needs_nothing_where_no_run_settles_them():
+    assert create_extractor(ExtractConfig().extractor).name == "sift"
+    assert create_matcher(MatchConfig().matcher).name == "adalam"
+    assert create_matcher(MatchConfig().matcher, extractor=ExtractConfig().extractor).name == "adalam"
+    assert create_matcher("auto", extractor="xfeat").name == "mnn"
 
 
 @pytest.mark.parametrize(("extractor", "matcher"), list(ACCEPTANCE_INLIERS))

@@ -1,3 +1,5 @@
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,6 +7,26 @@ import pytest
 from reconflow.config import PipelineConfig, load_config
 from reconflow.pipeline.cluster import open_client
 from reconflow.world.photos import make_sample
+
+SIMULATED = Path(__file__).parent / "simulated_gpus"
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes this machine, and the worker processes it starts, one with so many GPUs, of which some are visible."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.syspath_prepend(SIMULATED)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(SIMULATED), os.environ.get("PYTHONPATH")])))
+
+    def make(gpus=None, *, visible=None):
+        if gpus is not None:
+            monkeypatch.setenv("SIMULATED_GPUS", str(gpus))
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    yield make
+    for name in ("dask_cuda", "pynvml"):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import os
 import re
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -13,26 +12,6 @@ from reconflow.errors import ClusterError, DependencyError
 from reconflow.pipeline.cluster import open_client, placement
 from reconflow.pipeline.gpus import chosen_gpus, device_here, listed, unused_gpu, visible_gpus
 from reconflow.pipeline.staff import Staff
-
-SIMULATED = Path(__file__).parent / "simulated_gpus"
-
-
-@pytest.fixture
-def machine(monkeypatch):
-    """Makes this machine, and the worker processes it starts, one with so many GPUs, of which some are visible."""
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.syspath_prepend(SIMULATED)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(SIMULATED), os.environ.get("PYTHONPATH")])))
-
-    def make(gpus=None, *, visible=None):
-        if gpus is not None:
-            monkeypatch.setenv("SIMULATED_GPUS", str(gpus))
-        if visible is not None:
-            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-
-    yield make
-    for name in ("dask_cuda", "pynvml"):
-        sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize(

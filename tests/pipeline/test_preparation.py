@@ -13,7 +13,7 @@ from reconflow.nets.weights import WEIGHTS, weights_named
 from reconflow.pipeline.cluster import Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import Notice, StageAdvanced, StageFinished, StageStarted, ignore
-from reconflow.pipeline.preparation import prepare
+from reconflow.pipeline.preparation import prepare, settle
 from reconflow.store.root import open_root
 
 
@@ -28,8 +28,8 @@ def prepared(small_weights, tmp_path, monkeypatch):
     monkeypatch.setenv("RECONFLOW_WEIGHTS", str(tmp_path))
 
     def make(where, *overrides, **options):
-        config = load_config(overrides=overrides)
         told = {"tell": ignore} | options
+        config = settle(load_config(overrides=overrides), where=where, tell=told["tell"])
         return prepare(open_root(tmp_path / "store"), config, RunLine("r"), where=where, **told)
 
     return make
@@ -53,6 +53,32 @@ def test_a_precision_that_is_named_is_kept_everywhere(prepared):
 def test_what_no_network_of_that_precision_made_is_shared(prepared):
     gpus, cores = (prepared(placed(**{kind: 1})) for kind in ("GPU", "CPU"))
     assert gpus.geometries == cores.geometries
+
+
+def test_what_lightglue_matched_in_bfloat16_is_not_kept_as_what_cores_match_in_float32(prepared, tmp_path):
+    for name in ("xfeat", "lighterglue-xfeat"):
+        (tmp_path / weights_named(name).files[0].name).write_bytes(name.encode())
+    names = "extract.extractor=xfeat", "match.matcher=lighterglue"
+    gpus, cores = (prepared(placed(**{kind: 1}), *names) for kind in ("GPU", "CPU"))
+    assert gpus.geometries != cores.geometries
+    assert gpus.features == cores.features
+
+
+def test_what_auto_comes_to_is_stored_as_what_is_named(prepared):
+    heard = []
+    named = "extract.extractor=sift", "match.matcher=adalam"
+    auto, by_name = (prepared(placed(CPU=1), *names, tell=heard.append) for names in ((), named))
+    assert (auto.config, auto.features, auto.geometries) == (by_name.config, by_name.features, by_name.geometries)
+    assert heard == []
+
+
+def test_gpus_that_lack_weights_are_told_of_once_and_nothing_is_fetched(prepared, monkeypatch):
+    monkeypatch.delenv("RECONFLOW_OFFLINE", raising=False)
+    monkeypatch.setattr("reconflow.nets.weights.download", lambda *_, **__: pytest.fail("nobody asked for weights"))
+    heard = []
+    assert prepared(placed(GPU=1), tell=heard.append).config.match.matcher == "adalam"
+    (notice,) = heard
+    assert "`reconflow weights fetch lightglue-aliked` gets it" in notice.message
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import hashlib
 import os
 import signal
 import threading
+import tomllib
 import zipfile
 
 import msgspec
@@ -115,6 +116,28 @@ def test_running_again_reuses_everything_and_gives_the_same_bytes(finished, clie
         "report": 0,
     }
     assert hashes(result.folder) == before
+
+
+def test_methods_that_are_left_open_are_those_of_a_run_that_names_them(finished, client, sample, quick, out):
+    """Cores offer no GPU: the same keys, and so the same bytes."""
+    named = load_config(
+        overrides=[
+            "extract.extractor=sift",
+            "match.matcher=adalam",
+            "extract.max_keypoints=2000",
+            "cloud.normals=false",
+        ]
+    )
+    assert quick.extract.extractor == quick.match.matcher == "auto"
+    ears, before = Ears(), finished[0].folder
+    store = str(before / "store")
+    run(sample.images, out, client=client, config=named, dataset="sample", store=store, on_event=ears)
+    assert (ears.reused()["extract"], ears.reused()["match"]) == (11, 55)
+    assert hashes(out) == hashes(before)
+    for folder in (out, before):
+        config = tomllib.loads((folder / "run.toml").read_text())["config"]
+        assert (config["extract"]["extractor"], config["match"]["matcher"]) == ("sift", "adalam")
+        assert "features and matches: sift+adalam" in (folder / "report.html").read_text()
 
 
 def test_a_changed_mapping_option_repeats_no_extraction_and_no_matching(finished, client, sample, quick, out):

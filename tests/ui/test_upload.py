@@ -64,7 +64,13 @@ def test_every_setting_is_explained_and_only_methods_that_run_together_are_offer
     page.locator("#choose-files").set_input_files(files)
     page.get_by_text("Advanced settings").click()
     methods = [one for one in api.get("/options").json()["methods"] if one["usable"]]
+    usual = page.get_by_label("Finder of details").locator("option").first
+    expect(usual).to_have_text("Usual: what suits the machine")
+    page.get_by_text("Detailed", exact=True).click()
+    expect(usual).to_have_text("Usual: SIFT")
+    page.get_by_text("Balanced", exact=True).click()
     page.get_by_label("Finder of details").select_option("SIFT")
+    expect(page.get_by_label("Matcher of details")).to_have_value("")
     helps = page.locator(".advanced .hint").all_inner_texts()
     assert len(helps) > 40
     assert all(re.sub(r"[\d,.]+ (to [\d,.]+|or more)\.$", "", text) for text in helps), helps

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import insert
 
 from reconflow.jobs.tables import events
+from reconflow.nets.registry import ACCEPTANCE_INLIERS
 
 PASSWORD = "correct horse"
 SECRET = "a secret of thirty-two bytes or more"
@@ -200,7 +201,12 @@ def test_a_job_has_no_clusters_yet_and_nothing_to_do_about_drift(web, queued):
         (None, {"options": '{"preset": "best"}'}, "superpoint"),
         (None, {"options": '{"extract": {"extractor": "nonsense"}}'}, "extract.extractor 'nonsense'"),
         (None, {"options": '{"match": {"matcher": "nonsense"}}'}, "match.matcher 'nonsense'"),
-        (None, {"options": '{"match": {"matcher": "lightglue"}}'}, "lightglue does not match features of sift"),
+        (None, {"options": '{"match": {"matcher": "lightglue"}}'}, "the weights lightglue-aliked are not here"),
+        (
+            None,
+            {"options": '{"extract": {"extractor": "sift"}, "match": {"matcher": "lightglue"}}'},
+            "lightglue does not match features of sift",
+        ),
         (None, {"options": '{"extract": {"extractor": "sift,"}}'}, "extract.extractor 'sift,'"),
         (None, {"options": '{"ingest": {"max_megapixels": 401}}'}, "ingest.max_megapixels must be at most 400"),
         (None, {"options": '{"ingest": {"max_megapixels": 1e300}}'}, "max_megapixels"),
@@ -389,9 +395,25 @@ def test_options_are_described_with_their_presets(web):
     for part in ("superpoint", "MASt3R_ViTLarge"):
         assert part in body["presets_missing"]["best"]
     assert body["defaults"]["match"]["ratio"] == 0.8
+    assert body["defaults"]["extract"]["extractor"] == body["defaults"]["match"]["matcher"] == "auto"
+    told = " ".join(body["schema"]["$defs"]["ExtractConfig"]["description"].split())
+    assert "aliked-n16rot and lightglue where workers offer GPUs and the weights are here, else sift and adalam" in told
     assert "MatchConfig" in body["schema"]["$defs"]
     assert "execution" not in body["schema"]["$defs"]["PipelineConfig"]["properties"]
     assert "ExecutionConfig" not in str(body["schema"])
+
+
+def test_every_method_is_listed_with_what_it_lacks(web):
+    methods = web.anna.get("/options").json()["methods"]
+    assert {(one["extractor"], one["matcher"]) for one in methods} == set(ACCEPTANCE_INLIERS)
+    assert all(one["name"] == f"{one['extractor']}+{one['matcher']}" for one in methods)
+    by_name = {one["name"]: one for one in methods}
+    assert by_name["sift+adalam"] | {"usable": True, "reason": ""} == by_name["sift+adalam"]
+    assert not by_name["superpoint+mast3r_hybrid"]["usable"]
+    assert all(
+        part in by_name["superpoint+mast3r_hybrid"]["reason"] for part in ("superpoint_v1.pth", "MASt3R_ViTLarge")
+    )
+    assert all(one["usable"] == (one["reason"] == "") for one in methods)
 
 
 def count(text, name, **labels):

@@ -79,6 +79,8 @@ class Insights(msgspec.Struct, frozen=True, kw_only=True):
     weak_links: tuple[WeakLink, ...]
     warnings: tuple[str, ...]
     recommendations: tuple[str, ...]
+    methods: str = ""
+    """Extractors and matchers, such as ``sift+adalam``."""
     timings_s: dict[str, float]
     reused: dict[str, int]
     """Items each stage took from the store instead of computing them."""

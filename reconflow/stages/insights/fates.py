@@ -25,6 +25,7 @@ def insights(
     unreadable: Sequence[Unreadable] = (),
     pairs: Sequence[PairSummary] = (),
     split: Split,
+    methods: str = "",
     timings_s: Mapping[str, float],
     reused: Mapping[str, int] | None = None,
     unregistered: Mapping[str, str] | None = None,
@@ -41,6 +42,8 @@ def insights(
         Every matched pair, verified or not.
     split : Split
         Scenes and outliers.
+    methods : str
+        Which extractors and matchers it was.
     timings_s, reused : mappings
         Seconds, and items taken from the store, by stage in the order they ran.
     unregistered : mapping of str to str, optional
@@ -71,6 +74,7 @@ def insights(
         weak_links=links,
         warnings=(),
         recommendations=(),
+        methods=methods,
         timings_s=dict(timings_s),
         reused=dict(reused or {}),
     )

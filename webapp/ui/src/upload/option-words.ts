@@ -4,7 +4,10 @@ export const OPTION_WORDS: Record<string, readonly [title: string, help: string]
   "ingest.camera_model": ["Lens model", "How the lens bends straight lines; the simple radial one suits most cameras."],
   "ingest.default_focal_factor": ["Focal length where unknown", "As a multiple of the photo's long edge."],
   "ingest.max_megapixels": ["Largest photo (megapixels)", "Larger ones are left out."],
-  "extract.extractor": ["Finder of details", "What finds points that can be seen again in other photos."],
+  "extract.extractor": [
+    "Finder of details",
+    "What finds points that can be seen again. What suits: ALIKED on graphics cards that have its weights, else SIFT.",
+  ],
   "extract.max_keypoints": ["Most details per photo", "More of them find more matches and take longer."],
   "extract.long_edge_px": ["Size that is looked at (pixels)", "Long edge to which larger photos are reduced."],
   "extract.contrast_threshold": ["Least contrast", "Lower values find details in flat surfaces too. SIFT only."],
@@ -18,7 +21,7 @@ export const OPTION_WORDS: Record<string, readonly [title: string, help: string]
   "shortlist.vlad_words": ["Words of the similarity search", "More of them tell photos apart more finely."],
   "shortlist.turns": ["Try photos that lie on their side", "Turns photos that match nothing; for learned finders."],
   "shortlist.seed": ["Seed of the similarity search", "The same seed gives the same result."],
-  "match.matcher": ["Matcher of details", "What finds the same details in two photos. It has to suit the finder."],
+  "match.matcher": ["Matcher of details", "What finds the same details in two photos. What suits goes by the finder."],
   "match.ratio": ["Ratio test", "Lower values keep only matches without a rival. AdaLAM and ratio."],
   "match.min_similarity": [
     "Least likeness",

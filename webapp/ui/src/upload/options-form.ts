@@ -67,7 +67,8 @@ export class OptionsForm {
       const value = at(start, path);
       if (input instanceof HTMLSelectElement) {
         const [first] = input.options;
-        if (first !== undefined) first.textContent = `Usual: ${shown(value)}`;
+        const usual = isOpen(path, value) ? "what suits the machine" : shown(value);
+        if (first !== undefined) first.textContent = `Usual: ${usual}`;
       } else input.placeholder = shown(value);
     }
     this.offerMethods();
@@ -169,7 +170,8 @@ export class OptionsForm {
     const [finder, matcher] = [this.inputs.get(EXTRACTOR), this.inputs.get(MATCHER)];
     if (!(finder instanceof HTMLSelectElement && matcher instanceof HTMLSelectElement)) return;
     const usable = this.options.methods.filter((method) => method.usable);
-    const chosen = read(finder);
+    const usual = at(this.start(), EXTRACTOR);
+    const chosen = read(finder) ?? (isOpen(EXTRACTOR, usual) || String(usual).includes(",") ? undefined : usual);
     disable(finder, (name) => !usable.some(({ extractor }) => extractor === name));
     disable(
       matcher,
@@ -183,8 +185,14 @@ export class OptionsForm {
   private suits(finder: unknown): boolean {
     if (finder === undefined) return true;
     const matcher = at(this.start(), MATCHER);
+    if (isOpen(MATCHER, matcher)) return true;
     return this.options.methods.some((one) => one.usable && one.extractor === finder && one.matcher === matcher);
   }
+}
+
+/** Whether an option leaves the method to the run. */
+function isOpen(path: string, value: unknown): boolean {
+  return (path === EXTRACTOR || path === MATCHER) && value === "auto";
 }
 
 function select(id: string, choices: readonly unknown[]): HTMLSelectElement {

@@ -1,0 +1,78 @@
+"""What ``auto`` comes to: the extractor and the matcher that a run takes where it was not told which."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from reconflow.nets.methods import names_in, parse_methods
+from reconflow.nets.registry import AUTO, EXTRACTORS, MATCHERS, extractors_for, matchers_of, missing
+
+_ON_CORES = ("sift", "adalam")
+"""Needs no weights, and no network, which would take its time on cores."""
+_ON_GPUS = ("aliked-n16rot", "lightglue")
+
+
+class Choice(NamedTuple):
+    """What a run puts for ``extract.extractor`` and ``match.matcher``."""
+
+    extractors: str
+    matchers: str
+    why: str
+    """For a person, in one sentence; empty where nothing was open, or all of it and workers offer no GPU."""
+
+
+def chosen(
+    extractors: str, matchers: str, *, gpus: bool, lacks: Callable[[str, str], Sequence[str]] = missing
+) -> Choice:
+    """Return the methods that ``extract.extractor`` and ``match.matcher`` stand for.
+
+    Where one of both is open it suits the other. Nothing is fetched for the sake of ``auto``: of what would suit, the
+    first counts that lacks least. MASt3R is never chosen, whose licence not everybody can take.
+
+    Parameters
+    ----------
+    extractors, matchers : str
+        Names separated by commas, or ``auto``.
+    gpus : bool
+        Whether workers offer GPUs.
+    lacks : callable
+        An extractor and a matcher → what is missing for them, each with how to get it.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown, two do not go together, or their numbers differ.
+
+    """
+    if AUTO not in (extractors, matchers):
+        return Choice(extractors, matchers, "")
+    if extractors == matchers:
+        suiting = [[_ON_GPUS, _ON_CORES] if gpus else [_ON_CORES]]
+    elif matchers == AUTO:
+        suiting = [[(name, other) for other in _matchers(name, gpus=gpus)] for name in names_in(extractors)]
+    else:
+        suiting = [[(other, name) for other in _extractors(name, gpus=gpus)] for name in names_in(matchers)]
+    best = [min(pairs, key=lambda pair: len(lacks(*pair))) for pairs in suiting]
+    features, matching = zip(*best, strict=True)
+    names = ",".join(features), matching[0] if len(set(matching)) == 1 else ",".join(matching)
+    if extractors == matchers and not gpus:
+        return Choice(*names, "")
+    methods = " and ".join(map(str, parse_methods(*names)))
+    better = [pairs[0] for pairs, own in zip(suiting, best, strict=True) if own != pairs[0]]
+    left = "; ".join(f"{'+'.join(pair)} cannot run: {'; '.join(lacks(*pair))}" for pair in better)
+    if extractors != matchers:
+        option = "match.matcher" if matchers == AUTO else "extract.extractor"
+        return Choice(*names, f"{option} is auto: {methods} match photos{left and f'; {left}'}")
+    reason = f"workers offer GPUs, but {left}" if left else "workers offer GPUs, and the weights are here"
+    return Choice(*names, f"extract.extractor and match.matcher are auto: {methods} match photos; {reason}")
+
+
+def _matchers(extractor: str, *, gpus: bool) -> list[str]:
+    own = [name for name in matchers_of(extractor) if not MATCHERS[name].encoder]
+    return sorted(own, key=lambda name: MATCHERS[name].learned != gpus)
+
+
+def _extractors(matcher: str, *, gpus: bool) -> list[str]:
+    return sorted(
+        extractors_for(matcher),
+        key=lambda name: (EXTRACTORS[name].learned != gpus, name not in (*_ON_GPUS, *_ON_CORES)),
+    )
