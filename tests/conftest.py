@@ -1,5 +1,6 @@
 import argparse
 import contextlib
+import io
 import os
 import re
 import signal
@@ -7,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -34,6 +37,75 @@ def test_data() -> Path:
 def weights() -> Path:
     """The folder of model weights."""
     return _folder("RECONFLOW_WEIGHTS")
+
+
+@contextlib.contextmanager
+def _database(kind, folder):
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'ledger.db'}"
+        return
+    from sqlalchemy import create_engine, text
+
+    server = os.environ.get("RECONFLOW_TEST_POSTGRES")
+    if not server:
+        pytest.skip("RECONFLOW_TEST_POSTGRES names no PostgreSQL server")
+    name = f"test_{uuid.uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield f"{server.rpartition('/')[0]}/{name}"
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def database():
+    """Makes fresh databases, as contexts that give a URL: ``"sqlite"``, a file in a folder, or ``"postgresql"``.
+
+    The latter is one of the server that RECONFLOW_TEST_POSTGRES names; where it names none, the test is skipped.
+    """
+    return _database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, database, tmp_path):
+    """A fresh database of each kind."""
+    with database(request.param, tmp_path) as url:
+        yield url
+
+
+class Noise:
+    """Photos that are but noise, and ZIPs of them."""
+
+    @staticmethod
+    def picture(seed=0, size=(64, 48)):
+        import numpy as np
+        from PIL import Image
+
+        pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
+        content = io.BytesIO()
+        Image.fromarray(pixels).save(content, "PNG")
+        return content.getvalue()
+
+    @classmethod
+    def entries(cls, count, folder=""):
+        return [(f"{folder}{seed}.png", cls.picture(seed)) for seed in range(count)]
+
+    @staticmethod
+    def pack(path, entries, method=zipfile.ZIP_STORED):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            for name, content in entries:
+                archive.writestr(name, content)
+        return path
+
+
+@pytest.fixture(scope="session")
+def noise():
+    """The class that makes photos of noise, and ZIPs."""
+    return Noise
 
 
 MAST3R_SIZES = {"encoder": (64, 2), "decoder": (64, 2), "head": 48}

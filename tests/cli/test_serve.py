@@ -80,8 +80,9 @@ def test_a_port_that_is_taken_is_refused_with_a_sentence(serve):
 
 
 @pytest.mark.slow
-def test_a_job_outlives_the_web_process_that_took_it(serve, photos):
-    first = serve("--workers", "2", **SETTINGS)
+def test_a_job_outlives_the_web_process_that_took_it(serve, photos, database_url):
+    settings = SETTINGS | {"RECONFLOW_DATABASE_URL": database_url}
+    first = serve("--workers", "2", **settings)
     first.wait_until_up()
     with rf.Client(first.url, username="admin", password="correct horse") as client:
         job_id = client.upload(photos, options=SMALL)
@@ -90,7 +91,7 @@ def test_a_job_outlives_the_web_process_that_took_it(serve, photos):
             assert time.monotonic() < deadline, first.said
             time.sleep(0.05)
     first.end(signal.SIGKILL)
-    second = serve("--workers", "2", **SETTINGS)
+    second = serve("--workers", "2", **settings)
     second.wait_until_up("/ready")
     with rf.Client(second.url, username="admin", password="correct horse") as client:
         job = client.wait(job_id, progress=False, timeout_s=120)

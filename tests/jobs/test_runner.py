@@ -11,7 +11,6 @@ import zipfile
 import msgspec
 import numpy as np
 import pytest
-from PIL import Image
 
 from reconflow.core.submission import OUTLIERS, read_poses
 from reconflow.errors import JobNotFoundError, JobStateError
@@ -35,34 +34,24 @@ def photos(tmp_path_factory):
     )
 
 
+ON_BOTH = pytest.mark.parametrize("service", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def service(tmp_path):
-    settings = load_settings({}, data_dir=tmp_path / "data", lease_s=3, workers=2, min_free_bytes=1 << 20)
-    with Ledger.open(settings.ledger_url) as ledger:
-        yield JobService(settings, ledger)
-
-
-def zipped(service, files):
-    path = service.incoming_path()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in files:
-            archive.writestr(name, content)
-    return path
+def service(request, tmp_path, database):
+    """A service on SQLite, or on the database that a test asks for."""
+    with database(getattr(request, "param", "sqlite"), tmp_path) as url:
+        given = {"data_dir": tmp_path / "data", "database_url": url, "min_free_bytes": 1 << 20}
+        settings = load_settings({}, lease_s=3, workers=2, **given)
+        with Ledger.open(settings.ledger_url) as ledger:
+            yield JobService(settings, ledger)
 
 
 def upload(service, photos, user=ANNA, **fields):
-    files = [(f"deep/{path.name}", path.read_bytes()) for path in sorted(photos.images.iterdir())]
-    return service.accept_upload(user, zipped(service, files), options=SMALL, **fields).job_id
-
-
-def noise(service):
-    files = []
-    for seed in range(4):
-        content = io.BytesIO()
-        pixels = np.random.default_rng(seed).integers(0, 255, (96, 128, 3), np.uint8)
-        Image.fromarray(pixels).save(content, "PNG")
-        files.append((f"{seed}.png", content.getvalue()))
-    return service.accept_upload(ANNA, zipped(service, files), options=SMALL).job_id
+    with zipfile.ZipFile(path := service.incoming_path(), "w") as archive:
+        for photo in sorted(photos.images.iterdir()):
+            archive.write(photo, f"deep/{photo.name}")
+    return service.accept_upload(user, path, options=SMALL, **fields).job_id
 
 
 def wait(service, job_id, *, until=FINISHED, timeout_s=120):
@@ -75,6 +64,7 @@ def wait(service, job_id, *, until=FINISHED, timeout_s=120):
     raise AssertionError(f"still {job.stage} ({job.message}) after {timeout_s} s: {service.ledger.events(job_id)}")
 
 
+@ON_BOTH
 def test_an_upload_becomes_clouds_poses_and_tables(service, photos):
     job_id = upload(service, photos, dataset_name="yard", scene_name="north")
     with pytest.raises(JobStateError, match="not finished"):
@@ -120,8 +110,9 @@ def test_transforms_hold_the_same_cameras_as_the_poses(service, photos):
         np.testing.assert_allclose(-matrix[:3, 2], np.array(pose["rotation"])[2], atol=1e-9)  # looks along -z
 
 
-def test_photos_that_share_nothing_fail_with_a_code_and_a_hint(service):
-    job_id = noise(service)
+def test_photos_that_share_nothing_fail_with_a_code_and_a_hint(service, noise):
+    path = noise.pack(service.incoming_path(), noise.entries(4))
+    job_id = service.accept_upload(ANNA, path, options=SMALL).job_id
     with RunnerProcess(service.settings):
         job = wait(service, job_id)
     assert (job.stage, job.error_code, job.progress) == ("failed", "no_matches", 0)
@@ -210,6 +201,7 @@ def test_a_runner_that_is_stopped_gives_its_job_back_uncounted(service, photos):
 
 
 @pytest.mark.slow
+@ON_BOTH
 def test_two_runners_share_the_jobs_and_run_none_twice(service, photos):
     jobs = [upload(service, photos, user=user) for user in (ANNA, BEN, ANNA)]
     with RunnerProcess(service.settings), RunnerProcess(service.settings):
@@ -236,6 +228,7 @@ def test_a_runner_that_was_only_slow_costs_its_job_nothing(service, photos, stag
     assert (job.stage, job.attempt, job.registration_rate) == ("success", 2, pytest.approx(6 / 7))
 
 
+@ON_BOTH
 def test_a_ledger_that_does_not_answer_for_a_while_costs_no_job(service, photos):
     job_id = upload(service, photos)
     with RunnerProcess(service.settings):

@@ -3,15 +3,12 @@ import io
 import socket
 import threading
 import time
-import zipfile
 from dataclasses import dataclass
 
 import httpx
-import numpy as np
 import pytest
 import uvicorn
 from argon2 import PasswordHasher
-from PIL import Image
 
 from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.ledger import Ledger
@@ -83,21 +80,6 @@ def web(tmp_path_factory):
         yield found
 
 
-def picture(seed, size=(96, 64)):
-    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG")
-    return content.getvalue()
-
-
-def zip_of(files):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, data in files:
-            archive.writestr(name, data)
-    return content.getvalue()
-
-
 @pytest.fixture(scope="session")
-def small_zip():
-    return zip_of((f"{i}.png", picture(i)) for i in range(5))
+def small_zip(noise):
+    return noise.pack(io.BytesIO(), [(f"{i}.png", noise.picture(i, (96, 64))) for i in range(5)]).getvalue()
