@@ -12,6 +12,7 @@ import os
 import tempfile
 import threading
 import time
+import uuid
 import zipfile
 from collections.abc import Generator, Mapping
 from functools import partial
@@ -40,6 +41,8 @@ _AGAIN = (
     errors.UnreachableError, errors.JobStateError, errors.UploadBusyError, errors.RetrainError, errors.NotReadyError
 )  # fmt: skip
 """What may go away by itself during a resumable upload: 409, 423, 502 of a proxy, 503 and no answer."""
+_LOST = (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.WriteError)
+"""Ends of a connection that leave open what the service took."""
 _KINDS: dict[int, type[errors.ReconflowError]] = {
     400: errors.InputError,
     401: errors.CredentialsError,
@@ -119,7 +122,9 @@ class Client:
         """Upload a ZIP, or a folder with its sub-folders, and return the job's id.
 
         ``resumable`` uploads go on where they were when the connection, or the service, comes back within minutes;
-        by default those of more than 64 MB. ``webhook_url`` is told when the job ends.
+        by default those of more than 64 MB. Others are sent once more when the answer is lost. Uploads with the same
+        ``idempotency_key`` make one job; without one, each call makes a key of its own. ``webhook_url`` is told when
+        the job ends.
         """
         source = Path(photos)
         if not source.exists():
@@ -129,19 +134,28 @@ class Client:
             fields["options"] = msgspec.json.encode(options).decode()
         if webhook_url:
             fields["webhook_url"] = webhook_url
-        if idempotency_key:
-            fields["idempotency_key"] = idempotency_key
+        key = idempotency_key or str(uuid.uuid4())
         with tempfile.TemporaryDirectory() as scratch:
             path = source if source.is_file() else _packed(source, Path(scratch) / "photos.zip")
             with path.open("rb") as file:
                 if path.stat().st_size > _LARGE if resumable is None else resumable:
-                    return self._upload_in_pieces(file, path.stat().st_size, fields)
-                headers = {"Idempotency-Key": key} if (key := fields.pop("idempotency_key", "")) else {}
-                files = {"file": ("photos.zip", file, "application/zip")}
-                told = self._ask(
-                    "POST", "/upload", data=fields, files=files, headers=headers, timeout=self._patiently()
-                )
-                return str(told["job_id"])
+                    return self._upload_in_pieces(file, path.stat().st_size, fields | {"idempotency_key": key})
+                return self._upload_at_once(file, fields, key)
+
+    def _upload_at_once(self, file: BinaryIO, fields: Mapping[str, str], key: str) -> str:
+        """Upload as a form; the key keeps a second sending from becoming a second job."""
+        files = {"file": ("photos.zip", file, "application/zip")}
+        headers = {"Idempotency-Key": key}
+        send = partial(
+            self._ask, "POST", "/upload", data=fields, files=files, headers=headers, timeout=self._patiently()
+        )
+        try:
+            return str(send()["job_id"])
+        except errors.UnreachableError as error:
+            if not isinstance(error.__cause__, _LOST):
+                raise
+            file.seek(0)
+            return str(send()["job_id"])
 
     def _upload_in_pieces(self, file: BinaryIO, size: int, fields: Mapping[str, str]) -> str:
         """Upload by tus 1.0. Pieces have no checksum of their own, so that of a lost one all that arrived counts."""

@@ -19,12 +19,16 @@ PASSWORD = "correct horse"
 
 
 class Cable:
-    """A connection to a service that breaks after every ``limit`` bytes from the client."""
+    """A connection to a service that breaks after every ``limit`` bytes from the client.
 
-    def __init__(self, url, limit):
+    Its first ``lost`` answers never arrive: they end the connection.
+    """
+
+    def __init__(self, url, limit, lost=0):
         host, port = url.removeprefix("http://").split(":")
         self._target = (host, int(port))
         self._limit = limit
+        self._lost = lost
         self.sent = 0
         self.breaks = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -48,6 +52,9 @@ class Cable:
                     block = end.recv(min(4096, self._limit - carried))
                     if not block:
                         return
+                    if end is service and self._lost:
+                        self._lost -= 1
+                        return
                     (service if end is client else client).sendall(block)
                     if end is client:
                         carried += len(block)
@@ -65,8 +72,8 @@ class Cable:
 def cable(web):
     made = []
 
-    def lay(limit):
-        made.append(Cable(web.url, limit))
+    def lay(limit, lost=0):
+        made.append(Cable(web.url, limit, lost))
         return made[-1]
 
     yield lay
@@ -99,6 +106,26 @@ def test_a_resumable_upload_goes_on_over_a_connection_that_breaks_again_and_agai
     assert wire.breaks >= 4
     assert wire.sent < 2 * len(content)
     assert web.service.files.upload(job_id).read_bytes() == content
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_an_upload_whose_answer_is_lost_is_sent_once_more_and_makes_one_job(web, cable, photos, lost):
+    wire = cable(1 << 30, lost)
+    key = web.anna.post("/auth/keys", json={"label": "script"}).json()["key"]
+    with rf.Client(wire.url, api_key=key) as client:
+        if lost == 1:
+            job_id = client.upload(photos, dataset_name="lost once")
+            assert [job["job_id"] for job in client.jobs(dataset="lost once")] == [job_id]
+        else:
+            with pytest.raises(UnreachableError):
+                client.upload(photos, dataset_name="lost twice")
+            assert len(client.jobs(dataset="lost twice")) == 1
+    assert wire.sent > 2 * photos.stat().st_size
+
+
+def test_two_uploads_of_the_same_photos_are_two_jobs(web, photos):
+    with rf.Client(web.url, username="anna", password=PASSWORD) as client:
+        assert len({client.upload(photos, resumable=how) for how in (True, True, False, False)}) == 4
 
 
 def test_a_resumable_upload_makes_one_job_for_one_key(web, photos):
