@@ -27,6 +27,10 @@ from reconflow.presets import PRESETS
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
+_LARGEST_SEED = 2**31 - 1
+_MOST_PHOTOS = 100_000
+
+
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A frozen group of options that checks its limits when it is made."""
 
@@ -34,7 +38,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         value = getattr(self, name)
         if value is None:
             return
-        if (low is not None and value < low) or (high is not None and value > high):
+        if not ((low is None or value >= low) and (high is None or value <= high)):  # so that no NaN passes
             span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
             raise ValueError(f"{name} must be {span}, got {value}")
 
@@ -78,8 +82,8 @@ class ExtractConfig(_Section, frozen=True):
     def __post_init__(self) -> None:
         self._require("max_keypoints", low=16, high=200_000)
         self._require("long_edge_px", low=64, high=20_000)
-        self._require("contrast_threshold", low=0)
-        self._require("edge_threshold", low=1)
+        self._require("contrast_threshold", low=0, high=1)
+        self._require("edge_threshold", low=1, high=1000)
 
 
 class ShortlistConfig(_Section, frozen=True):
@@ -100,11 +104,12 @@ class ShortlistConfig(_Section, frozen=True):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._require("exhaustive_up_to", low=0)
+        self._require("exhaustive_up_to", low=0, high=2000)
         for name in ("retrieval_neighbours", "sequence_neighbours", "gps_neighbours", "partners_floor"):
-            self._require(name, low=0)
-        self._require("partners_cap", low=1)
+            self._require(name, low=0, high=1000)
+        self._require("partners_cap", low=1, high=1000)
         self._require("vlad_words", low=2, high=1024)
+        self._require("seed", low=0, high=_LARGEST_SEED)
         if self.partners_floor > self.partners_cap:
             raise ValueError(f"partners_floor ({self.partners_floor}) must not exceed partners_cap")
 
@@ -136,9 +141,9 @@ class MatchConfig(_Section, frozen=True):
     def __post_init__(self) -> None:
         self._require("ratio", low=0.1, high=1.0)
         self._require("min_similarity", low=-1.0, high=1.0)
-        self._require("coarse_keypoints", low=0)
+        self._require("coarse_keypoints", low=0, high=200_000)
         self._require("coarse_ratio", low=0.1, high=1.0)
-        self._require("coarse_min_matches", low=0)
+        self._require("coarse_min_matches", low=0, high=200_000)
         self._require("seed_step", low=1, high=64)
         self._require("return_px", low=0.5, high=32)
 
@@ -159,11 +164,12 @@ class VerifyConfig(_Section, frozen=True):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._require("max_error_px", low=0.1)
+        self._require("max_error_px", low=0.1, high=1000)
         self._require("confidence", low=0.5, high=0.9999999)
-        self._require("max_trials", low=10)
-        self._require("min_inliers", low=0)
+        self._require("max_trials", low=10, high=100_000)
+        self._require("min_inliers", low=0, high=200_000)
         self._require("min_inlier_ratio", low=0.0, high=1.0)
+        self._require("seed", low=0, high=_LARGEST_SEED)
 
 
 class SplitConfig(_Section, frozen=True):
@@ -174,8 +180,8 @@ class SplitConfig(_Section, frozen=True):
     bridge_inliers: int = 40
 
     def __post_init__(self) -> None:
-        self._require("min_scene_images", low=2)
-        self._require("bridge_inliers", low=0)
+        self._require("min_scene_images", low=2, high=_MOST_PHOTOS)
+        self._require("bridge_inliers", low=0, high=200_000)
 
 
 class ReconstructConfig(_Section, frozen=True):
@@ -200,13 +206,14 @@ class ReconstructConfig(_Section, frozen=True):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._require("min_model_images", low=2)
-        self._require("max_models", low=1)
-        self._require("init_min_inliers", low=6)
-        self._require("abs_pose_min_inliers", low=6)
-        self._require("min_track_length", low=2)
+        self._require("min_model_images", low=2, high=_MOST_PHOTOS)
+        self._require("max_models", low=1, high=200)
+        self._require("init_min_inliers", low=6, high=200_000)
+        self._require("abs_pose_min_inliers", low=6, high=200_000)
+        self._require("min_track_length", low=2, high=_MOST_PHOTOS)
         self._require("point_cells", low=8, high=10_000)
         self._require("threads", low=0, high=1024)
+        self._require("seed", low=0, high=_LARGEST_SEED)
 
 
 class CloudConfig(_Section, frozen=True):
@@ -219,10 +226,10 @@ class CloudConfig(_Section, frozen=True):
     normals: bool = True
 
     def __post_init__(self) -> None:
-        self._require("outlier_neighbours", low=1)
-        self._require("outlier_std_ratio", low=0.1)
-        self._require("max_points", low=1)
-        self._require("min_observations", low=2)
+        self._require("outlier_neighbours", low=1, high=1000)
+        self._require("outlier_std_ratio", low=0.1, high=1000)
+        self._require("max_points", low=1, high=100_000_000)
+        self._require("min_observations", low=2, high=_MOST_PHOTOS)
 
 
 class ExecutionConfig(_Section, frozen=True):
