@@ -140,10 +140,14 @@ class Dispatcher:
         finally:
             self._stop(flight)
 
+    def check(self) -> None:
+        """Raise :class:`Cancelled` when the run was cancelled."""
+        if self._is_cancelled():
+            raise Cancelled("the run was cancelled")
+
     def _next(self) -> Future | dict[str, Any]:
         while True:
-            if self._is_cancelled():
-                raise Cancelled("the run was cancelled")
+            self.check()
             try:
                 return self._inbox.get(timeout=_POLL_S)
             except queue.Empty:

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -52,12 +52,14 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     reused: dict[str, int]
 
 
-def write_outputs(facts: RunFacts, folder: RunFolder) -> RunResult:
+def write_outputs(facts: RunFacts, folder: RunFolder, *, check: Callable[[], None] = lambda: None) -> RunResult:
     """Write every output of a finished run and return its result.
 
+    ``check`` is called before each model and each file; where it raises, what is written stays, each file whole.
     Models and clouds of an earlier run in the same folder that this run does not have are removed; nothing else is.
     """
-    models = _publish_models(facts.scenes, folder.path)
+    models = _publish_models(facts.scenes, folder.path, check)
+    check()
     _remove_stale(folder.path, {model.name for model in models})
     summary = insights(
         models,
@@ -71,16 +73,18 @@ def write_outputs(facts: RunFacts, folder: RunFolder) -> RunResult:
         unregistered={name: why for scene in facts.scenes for name, why in scene.unregistered.items()},
     )
     rows = submission_rows(models, images=[record.name for record in facts.records], dataset=facts.dataset)
+    check()
     with publishing(folder.path / "submission.csv") as partial:
         write_poses(rows, partial)
     folder.write_bytes("images.csv", _image_csv(summary))
     folder.write_bytes("pairs.csv", encode_pairs(facts.pairs))
     folder.write_bytes("report.json", msgspec.json.format(msgspec.json.encode(summary), indent=1))
+    check()
     write_report(
         folder.path / "report.html",
         insights=summary,
         models=models,
-        clouds=_clouds(facts.clouds, folder.path),
+        clouds=_clouds(facts.clouds, folder.path, check),
         thumbnails=facts.thumbnails,
         pairs=facts.pairs,
         title=facts.dataset,
@@ -88,10 +92,11 @@ def write_outputs(facts: RunFacts, folder: RunFolder) -> RunResult:
     return RunResult(folder=folder.path, insights=summary, clusters=tuple(models))
 
 
-def _publish_models(scenes: Sequence[MappedScene], out: Path) -> list[Model]:
+def _publish_models(scenes: Sequence[MappedScene], out: Path, check: Callable[[], None]) -> list[Model]:
     models: list[Model] = []
     for scene in scenes:
         for name, source in scene.models:
+            check()
             target = out / "models" / name
             shutil.rmtree(target, ignore_errors=True)
             with publishing(target) as partial:
@@ -112,5 +117,10 @@ def _image_csv(summary: Insights) -> bytes:
     return text.getvalue().encode("utf-8", "replace")
 
 
-def _clouds(outcomes: Sequence[CloudOutcome], out: Path) -> Mapping[str, PointCloud]:
-    return {o.name: read_ply(decimated_ply(out, o.name)) for o in outcomes if not o.failure and o.decimated_points}
+def _clouds(outcomes: Sequence[CloudOutcome], out: Path, check: Callable[[], None]) -> Mapping[str, PointCloud]:
+    found: dict[str, PointCloud] = {}
+    for outcome in outcomes:
+        check()
+        if not outcome.failure and outcome.decimated_points:
+            found[outcome.name] = read_ply(decimated_ply(out, outcome.name))
+    return found

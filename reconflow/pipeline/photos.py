@@ -1,6 +1,7 @@
 """A run's input: a folder of photos, or a ZIP that is unpacked once."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from reconflow.errors import DiskFullError, InputError, is_disk_full
@@ -10,11 +11,14 @@ from reconflow.store.keys import fingerprint
 from reconflow.store.publish import publishing
 
 
-def open_photos(source: Path, *, unpack_to: Path, reserve_bytes: int = 0) -> list[tuple[str, Path]]:
+def open_photos(
+    source: Path, *, unpack_to: Path, reserve_bytes: int = 0, check: Callable[[], None] = lambda: None
+) -> list[tuple[str, Path]]:
     """Return the name and path of every photo of a folder or ZIP, sorted by name.
 
     A ZIP is unpacked below ``unpack_to``, into a folder named after its directory's names, sizes and checksums: the
-    same ZIP is unpacked once, whatever it is called. ``reserve_bytes`` of the disk stay free.
+    same ZIP is unpacked once, whatever it is called. ``reserve_bytes`` of the disk stay free. ``check`` is called
+    again and again meanwhile; where it raises, nothing is left.
 
     Raises
     ------
@@ -35,7 +39,7 @@ def open_photos(source: Path, *, unpack_to: Path, reserve_bytes: int = 0) -> lis
             folder = unpack_to / content
             if not folder.exists():
                 with publishing(folder) as partial:
-                    unpack(archive, partial, reserve_bytes=reserve_bytes)
+                    unpack(archive, partial, reserve_bytes=reserve_bytes, check=check)
     except (zipfile.BadZipFile, OSError) as error:
         if is_disk_full(error):
             raise DiskFullError("the disk is full: free some space to unpack the photos, then try again") from error

@@ -90,7 +90,7 @@ def run(
     on_event : callable
         Hears every event, in the caller's thread.
     is_cancelled : callable
-        Asked twice a second; the run ends with :class:`Cancelled` once it says so.
+        Asked several times a second; the run ends with :class:`Cancelled` once it says so.
     watched : bool
         Whether points of scenes that are being mapped lie in ``work/live`` meanwhile, for viewers.
 
@@ -107,10 +107,11 @@ def run(
 
     """
     with RunFolder(out) as folder:
-        files = open_photos(photos, unpack_to=folder.photos)
-        root = open_root(store or str(folder.default_store))
         line = RunLine(uuid.uuid4().hex[:12])
-        with Dispatcher(client, line, is_cancelled=is_cancelled) as dispatcher:
+        dispatcher = Dispatcher(client, line, is_cancelled=is_cancelled)
+        files = open_photos(photos, unpack_to=folder.photos, check=dispatcher.check)
+        root = open_root(store or str(folder.default_store))
+        with dispatcher:
             where = placement(client, is_cancelled=is_cancelled)
             config = settle(config, where=where, tell=on_event)
             context = prepare(root, config, line, where=where, tell=on_event, is_cancelled=is_cancelled)
@@ -180,7 +181,7 @@ class _Run:
             timings_s=self.work.timings_s,
             reused=self.work.reused,
         )
-        return write_outputs(facts, self.folder)
+        return write_outputs(facts, self.folder, check=self.work.dispatcher.check)
 
     def _ingest(self, files: Sequence[tuple[str, Path]]) -> list[ImageRecord]:
         work = plan_ingest(files, slots=self.work.where.slots)
@@ -301,7 +302,7 @@ class _Run:
         work = plan_thumbnails(records, at_most=MOST_THUMBNAILS, slots=self.work.where.slots)
         found: dict[str, bytes] = {}
         with self.work.stage("report", unit="photos", total=sum(len(task) for task in work)) as stage:
-            for ended in self.work.do(work, make_thumbnails, stage):
+            for ended in self.work.do(work, make_thumbnails, stage, self.context.line):
                 if isinstance(ended, Done):
                     found.update(ended.outcome)
         return found

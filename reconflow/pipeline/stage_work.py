@@ -36,7 +36,8 @@ class StageWork:
 
     @contextlib.contextmanager
     def stage(self, name: str, *, unit: str, total: int, reused: int = 0) -> Generator[StageCounts]:
-        """Tell of a stage while it is under way."""
+        """Tell of a stage while it is under way; a run that was cancelled begins none."""
+        self.dispatcher.check()
         name = self._second_look or name
         stage = StageCounts(name, unit, total, reused, self.tell)
         yield stage

@@ -8,7 +8,7 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -80,8 +80,12 @@ def photo_entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return photos
 
 
-def unpack(archive: zipfile.ZipFile, folder: Path, *, reserve_bytes: int = 0) -> list[tuple[str, Path]]:
+def unpack(
+    archive: zipfile.ZipFile, folder: Path, *, reserve_bytes: int = 0, check: Callable[[], None] = lambda: None
+) -> list[tuple[str, Path]]:
     """Write the photos of ``archive`` into ``folder`` under neutral names.
+
+    ``check`` is called before each megabyte, and may raise to end it.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def unpack(archive: zipfile.ZipFile, folder: Path, *, reserve_bytes: int = 0) ->
     written: list[tuple[str, Path]] = []
     for number, entry in enumerate(entries):
         path = folder / f"{number:06d}{PurePosixPath(entry.filename).suffix.lower()}"
-        _inflate(archive, entry, path, room)
+        _inflate(archive, entry, path, room, check)
         written.append((entry.filename, path))
     return written
 
@@ -172,13 +176,16 @@ def _check_overlaps(entries: list[zipfile.ZipInfo]) -> None:
         end = entry.header_offset + 30 + entry.compress_size
 
 
-def _inflate(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, room: _Room) -> None:
+def _inflate(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, room: _Room, check: Callable[[], None]
+) -> None:
     """Write one entry, counting while inflating, because headers may lie about sizes."""
     limit = min(MAX_FILE_BYTES, _allowance(entry.compress_size))
     size = 0
     try:
         with archive.open(entry) as source, path.open("wb") as target:
             while block := source.read(_BLOCK):
+                check()
                 size += len(block)
                 if size > limit:
                     raise InputError(f"the ZIP entry {entry.filename!r} inflates to more than {limit >> 20} MB")

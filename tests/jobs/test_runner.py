@@ -148,7 +148,7 @@ def test_the_same_key_makes_one_job_and_keeps_one_upload(service, photos):
     assert list(service.files.incoming.iterdir()) == []
 
 
-@pytest.mark.parametrize("stage", ["matching", "triangulating"])
+@pytest.mark.parametrize("stage", ["matching", "triangulating", "decimating"])
 def test_a_job_is_cancelled_within_seconds_and_goes_on_when_it_is_retried(service, photos, stage):
     job_id = upload(service, photos)
     with RunnerProcess(service.settings):
@@ -161,6 +161,19 @@ def test_a_job_is_cancelled_within_seconds_and_goes_on_when_it_is_retried(servic
         assert wait(service, job_id).stage == "success"
     messages = [event.message for event in service.events(ANNA, job_id)]
     assert any("stored already" in message for message in messages)
+
+
+def test_a_job_that_is_cancelled_while_photos_are_extracted_makes_room_for_the_next(service, photos, noise):
+    entries = [(f"{seed}.png", noise.picture(seed, (1000, 800))) for seed in range(40)]
+    path = noise.pack(service.incoming_path(), entries)
+    long = service.accept_upload(ANNA, path, options='{"extract": {"max_keypoints": 8000}}').job_id
+    with RunnerProcess(service.settings):
+        wait_for_message(service, long, "extract: ")
+        service.cancel(ANNA, long)
+        assert wait(service, long, timeout_s=10).stage == "cancelled"
+        assert wait(service, upload(service, photos)).stage == "success"
+    told = [event.message for event in service.events(ANNA, long)]
+    assert not any(message.startswith("extract: done") for message in told)
 
 
 def test_a_queued_job_is_cancelled_at_once_and_deleted_whole(service, photos):

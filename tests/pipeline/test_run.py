@@ -8,12 +8,17 @@ import zipfile
 import msgspec
 import numpy as np
 import pytest
+from distributed import Event
 
 import reconflow as rf
 from reconflow.config import load_config
+from reconflow.core.images import ImageRecord
 from reconflow.errors import Cancelled, NoImagesError, RunFolderBusyError, TooFewImagesError
+from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import Notice, StageAdvanced, StageFinished, StageStarted
+from reconflow.pipeline.plan import ThumbnailTask
 from reconflow.pipeline.run import run
+from reconflow.pipeline.thumbnails import make_thumbnails
 from reconflow.store.run_folder import RunFolder
 
 
@@ -207,6 +212,41 @@ def test_a_zip_gives_what_the_folder_gives(finished, client, sample, quick, out,
     result = run(path, out, client=client, config=quick, store=store, on_event=ears)
     assert {name.removeprefix("holiday/") for name in result.images.index} == set(finished[0].images.index)
     assert (ears.reused()["extract"], ears.reused()["match"]) == (11, 55)
+
+
+def test_a_run_that_is_cancelled_while_it_unpacks_leaves_no_photo(client, quick, out, noise, tmp_path):
+    path = noise.pack(tmp_path / "photos.zip", [(f"{i}.png", bytes(1 << 20)) for i in range(8)])
+    with pytest.raises(Cancelled):
+        run(path, out, client=client, config=quick, is_cancelled=lambda: len(list(out.rglob("*.png"))) == 3)
+    assert list(out.rglob("*.png")) == []
+
+
+def test_a_run_that_is_cancelled_while_it_writes_writes_nothing_more(finished, client, sample, quick, out):
+    store, first = str(finished[0].folder / "store"), out / "models" / "cluster0_model0"
+    with pytest.raises(Cancelled):
+        run(sample.images, out, client=client, config=quick, store=store, is_cancelled=first.exists)
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+    assert not (out / "submission.csv").exists()
+
+
+def test_a_run_that_is_cancelled_between_stages_begins_none_that_has_nothing_left_to_do(
+    finished, client, sample, quick, out
+):
+    stop = threading.Event()
+    ears = Ears(on={"shortlist": stop.set})
+    with pytest.raises(Cancelled):
+        store = str(finished[0].folder / "store")
+        run(sample.images, out, client=client, config=quick, store=store, on_event=ears, is_cancelled=stop.is_set)
+    assert [e.stage for e in ears.events if isinstance(e, StageStarted)] == ["ingest", "extract", "shortlist"]
+
+
+def test_thumbnails_end_when_the_run_is_cancelled(client, sample):
+    line, photo = RunLine("cancelled"), min(sample.images.glob("*.jpg"))
+    Event(line.cancel, client=client).set()
+    record = ImageRecord(name="a.jpg", path=str(photo), sha256="0", width=640, height=480)
+    task = ThumbnailTask("all", (record,) * 3000)
+    with pytest.raises(Cancelled):
+        client.submit(make_thumbnails, task, line).result()
 
 
 def test_photos_that_share_nothing_end_as_outliers_and_not_as_a_lie(client, sample, quick, out, tmp_path):
