@@ -27,8 +27,7 @@ from reconflow.presets import PRESETS
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
-_LARGEST_SEED = 2**31 - 1
-_MOST_PHOTOS = 100_000
+_LARGEST_SEED, _MOST_PHOTOS = 2**31 - 1, 100_000
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,8 +35,6 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def _require(self, name: str, *, low: float | None = None, high: float | None = None) -> None:
         value = getattr(self, name)
-        if value is None:
-            return
         if not ((low is None or value >= low) and (high is None or value <= high)):  # so that no NaN passes
             span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
             raise ValueError(f"{name} must be {span}, got {value}")
