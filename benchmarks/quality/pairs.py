@@ -10,49 +10,45 @@ what a matcher reaches by chance. A matcher's acceptance level in ``reconflow/ne
 """
 
 import argparse
-import csv
 import itertools
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import pycolmap
-from msgspec.structs import replace
+from msgspec import structs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from known_photos import (
+    ANGLES_DEG,
+    RAW_COLOUR,
+    Photo,
+    guessed_camera,
+    load_photos,
+    pose_error_deg,
+    true_pairs,
+    unrelated_pairs,
+    view_angle_deg,
+)
 from measure import this_machine
 from schema import PairRow, Pairs, write_result
 
-from reconflow.config import ExtractConfig, MatchConfig
-from reconflow.core.cameras import Pose
+from reconflow.config import ExtractConfig, MatchConfig, PipelineConfig
+from reconflow.core.encodings import Encoding
 from reconflow.core.matches import Matches
-from reconflow.core.submission import OUTLIERS, read_poses
 from reconflow.core.union import FeatureUnion, unite
-from reconflow.nets.methods import extractors_of, parse_methods, split_combination
+from reconflow.nets.methods import encoder_of, extractors_of, parse_methods, split_combination
 from reconflow.nets.protocols import matches_tiles
 from reconflow.nets.registry import combinations, create_extractor
-from reconflow.pipeline.matching import ReadyMethod, pair_matches, ready_methods, tile_matches, together
-
-ANGLES_DEG = (0, 15, 30, 60, 120)
-"""True pairs are grouped by the angle between the viewing directions; wider ones are left out."""
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A photo with its truth; a stray one has no pose."""
-
-    scene: str
-    path: Path
-    pose: Pose | None
-    camera: pycolmap.Camera
+from reconflow.pipeline.matching import ReadyMethod, encoder, pair_matches, ready_methods, tile_matches, together
+from reconflow.stages.verify import verify_pair
 
 
 @dataclass(frozen=True)
@@ -69,84 +65,61 @@ class PairResult:
     verify_cpu_s: float
 
 
-def load_photos(data: Path) -> list[Photo]:
-    """Read the scenes of a data folder, and the stray photos of ``mixed-dev``."""
-    photos: list[Photo] = []
-    for folder in sorted(path for path in data.iterdir() if (path / "truth.csv").exists()):
-        cameras = _read_cameras(folder / "cameras.csv")
-        for row in read_poses(folder / "truth.csv"):
-            stray = row.scene == OUTLIERS
-            if stray == (folder.name == "mixed-dev"):
-                path = folder / "images" / row.image
-                camera = _guessed_camera(path) if stray else cameras[row.image]
-                photos.append(Photo(row.scene, path, row.cam_from_world, camera))
-    return photos
+@dataclass(frozen=True)
+class Prepared:
+    """What matching reads of the photos, and what it cost."""
 
-
-def true_pairs(photos: Sequence[Photo], *, count: int, seed: int) -> list[tuple[int, int]]:
-    """Sample pairs of a scene whose viewing directions differ by no more than the largest angle."""
-    pairs = itertools.combinations(range(len(photos)), 2)
-    within = [(i, j) for i, j in pairs if 0 <= _view_angle_deg(photos[i], photos[j]) < ANGLES_DEG[-1]]
-    chosen = np.random.default_rng(seed).permutation(len(within))[:count]
-    return [within[k] for k in sorted(chosen)]
-
-
-def unrelated_pairs(photos: Sequence[Photo], *, count: int, seed: int) -> list[tuple[int, int]]:
-    """Sample pairs of photos of different scenes; two stray photos are not known to be unrelated."""
-    pairs = [(i, j) for i, j in itertools.combinations(range(len(photos)), 2) if photos[i].scene != photos[j].scene]
-    with_stray = [pair for pair in pairs if any(photos[i].pose is None for i in pair)]
-    others = [pair for pair in pairs if all(photos[i].pose is not None for i in pair)]
-    rng = np.random.default_rng(seed)
-    chosen: list[tuple[int, int]] = []
-    for group in (with_stray, others):
-        chosen += [group[k] for k in sorted(rng.permutation(len(group))[: count // 2])]
-    return chosen
-
-
-def _found(one: ReadyMethod, a: FeatureUnion, b: FeatureUnion, config: MatchConfig) -> Matches:
-    if not matches_tiles(one.matcher):
-        return pair_matches(one, a, b, config=config)
-    ((_, finish),) = tile_matches(one, (a, b), (None, None), [(0, 1)], config=config)
-    return finish()
+    features: list[FeatureUnion]
+    encodings: list[Encoding | None]
+    """None each where no matcher reads any."""
+    cpu_s: float
 
 
 def match_and_verify(
     pair: tuple[int, int],
     *,
     photos: Sequence[Photo],
-    features: Sequence[FeatureUnion],
+    prepared: Prepared,
     ready: Sequence[ReadyMethod],
-    config: MatchConfig,
+    config: PipelineConfig,
 ) -> PairResult:
-    """Match and verify one pair: true pairs with their known cameras, unrelated ones with guessed ones."""
-    i, j = pair
-    first, second = photos[i], photos[j]
+    """Match and verify one pair as a run does: true pairs with known cameras, unrelated ones with guessed ones."""
+    first, second = (photos[index] for index in pair)
     related = first.scene == second.scene
     start = time.thread_time()
-    a, b = features[i], features[j]
-    found = [_found(one, a, b, config) for one in ready]
-    matches = together(found)
+    matches = together([_found(one, pair, prepared, config.match) for one in ready])
     matched = time.thread_time()
-    cameras = [photo.camera if related else _guessed_camera(photo.path) for photo in (first, second)]
-    geometry = _verify(matches, a, b, cameras, relative_pose=related)
+    ours, theirs = (photo.camera if related else guessed_camera(photo.path) for photo in (first, second))
+    cameras, (a, b) = (ours, theirs), (prepared.features[index].features for index in pair)
+    before = time.thread_time()
+    geometry = verify_pair(matches, a, b, cameras=cameras, config=config.verify)
     verified = time.thread_time()
+    inliers = replace(matches, indices=geometry.inliers).places(a.keypoints, b.keypoints)
     return PairResult(
         first=f"{first.scene}/{first.path.name}",
         second=f"{second.scene}/{second.path.name}",
-        angle_deg=_view_angle_deg(first, second) if related else np.nan,
+        angle_deg=view_angle_deg(first, second) if related else np.nan,
         putative=len(matches),
-        inliers=len(geometry.inlier_matches),
-        pose_error_deg=_pose_error_deg(geometry, first, second) if related else np.nan,
+        inliers=len(geometry),
+        pose_error_deg=pose_error_deg(first, second, places=inliers, cameras=cameras) if related else np.nan,
         match_cpu_s=matched - start,
-        verify_cpu_s=verified - matched,
+        verify_cpu_s=verified - before,
     )
+
+
+def _found(one: ReadyMethod, pair: tuple[int, int], prepared: Prepared, config: MatchConfig) -> Matches:
+    views = [prepared.features[index] for index in pair]
+    if not matches_tiles(one.matcher):
+        return pair_matches(one, *views, config=config)
+    encodings = [prepared.encodings[index] for index in pair]
+    ((_, finish),) = tile_matches(one, views, encodings, [(0, 1)], config=config)
+    return finish()
 
 
 def summarise(
     name: str,
     ready: Sequence[ReadyMethod],
-    features: Sequence[FeatureUnion],
-    cpu_s: float,
+    prepared: Prepared,
     results: Sequence[PairResult],
 ) -> PairRow:
     """Fold the results of one combination into a line of the table."""
@@ -158,8 +131,8 @@ def summarise(
     return PairRow(
         combination=name,
         acceptance=acceptance,
-        cpu_s_per_image=cpu_s / len(features),
-        keypoints=float(np.mean([len(f.features) for f in features])),
+        cpu_s_per_image=prepared.cpu_s / len(prepared.features),
+        keypoints=float(np.mean([len(f.features) for f in prepared.features])),
         match_cpu_s_per_pair=float(np.mean([r.match_cpu_s for r in true])),
         verify_cpu_s_per_pair=float(np.mean([r.verify_cpu_s for r in true])),
         median_inliers={name: float(np.median([r.inliers for r in group])) for name, group in groups.items() if group},
@@ -202,20 +175,28 @@ def table(rows: Sequence[PairRow]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def extract_all(
-    photos: Sequence[Photo], *, extractors: Sequence[str], config: ExtractConfig, threads: int
-) -> tuple[list[FeatureUnion], float]:
-    """Extract all photos; return their features and the CPU seconds it took."""
+def prepare(
+    photos: Sequence[Photo],
+    *,
+    extractors: Sequence[str],
+    encoder_name: str,
+    config: PipelineConfig,
+    threads: int,
+) -> Prepared:
+    """Extract all photos, and encode them where a matcher reads encodings."""
     start = time.process_time()
     made = {name: create_extractor(name) for name in extractors}
 
-    def extract(photo: Photo) -> FeatureUnion:
-        image = cv2.cvtColor(cv2.imread(str(photo.path), _RAW_COLOUR), cv2.COLOR_BGR2RGB)
-        return unite([one.extract(image, config=replace(config, extractor=name)) for name, one in made.items()])
+    def look(photo: Photo) -> tuple[FeatureUnion, Encoding | None]:
+        image = cv2.cvtColor(cv2.imread(str(photo.path), RAW_COLOUR), cv2.COLOR_BGR2RGB)
+        options = {name: structs.replace(config.extract, extractor=name) for name in made}
+        features = unite([one.extract(image, config=options[name]) for name, one in made.items()])
+        encoded = encoder(encoder_name, config.match.precision).encode([image]) if encoder_name else [None]
+        return features, encoded[0]
 
     with ThreadPoolExecutor(threads) as pool:
-        features = list(pool.map(extract, photos))
-    return features, time.process_time() - start
+        features, encodings = zip(*pool.map(look, photos), strict=True)
+    return Prepared(list(features), list(encodings), time.process_time() - start)
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[PairRow]:
@@ -226,90 +207,27 @@ def measure(arguments: argparse.Namespace) -> Iterator[PairRow]:
     extract = ExtractConfig(
         max_keypoints=arguments.keypoints, long_edge_px=arguments.long_edge, contrast_threshold=arguments.contrast
     )
-    config = MatchConfig(ratio=arguments.ratio, min_similarity=arguments.similarity)
-    at_hand: dict[tuple[str, ...], tuple[list[FeatureUnion], float]] = {}
+    match = MatchConfig(ratio=arguments.ratio, min_similarity=arguments.similarity, seed_step=arguments.seed_step)
+    config = PipelineConfig(extract=extract, match=match)
+    at_hand: dict[tuple[tuple[str, ...], str], Prepared] = {}
     for name in arguments.combinations or [one.name for one in combinations() if one.usable]:
         names = split_combination(name)
-        extractors = extractors_of(parse_methods(*names))
-        if extractors not in at_hand:
-            at_hand = {
-                extractors: extract_all(photos, extractors=extractors, config=extract, threads=arguments.threads)
-            }
-        features, cpu_s = at_hand[extractors]
+        methods = parse_methods(*names)
+        extractors, encoder_name = extractors_of(methods), encoder_of(methods)
+        if (extractors, encoder_name) not in at_hand:
+            prepared = prepare(
+                photos, extractors=extractors, encoder_name=encoder_name, config=config, threads=arguments.threads
+            )
+            at_hand = {(extractors, encoder_name): prepared}
+        prepared = at_hand[extractors, encoder_name]
         ready = ready_methods(*names)
-
-        def run(pair: tuple[int, int], *, features: Sequence[FeatureUnion] = features, ready: Any = ready):
-            return match_and_verify(pair, photos=photos, features=features, ready=ready, config=config)
-
+        one = partial(match_and_verify, photos=photos, prepared=prepared, ready=ready, config=config)
         with ThreadPoolExecutor(arguments.threads) as pool:
-            results = list(pool.map(run, pairs))
-        yield summarise(name, ready, features, cpu_s, results)
-
-
-_RAW_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+            yield summarise(name, ready, prepared, list(pool.map(one, pairs)))
 
 
 def _within(results: Sequence[PairResult], low: float, high: float) -> list[PairResult]:
     return [r for r in results if low <= r.angle_deg < high]
-
-
-def _read_cameras(path: Path) -> dict[str, pycolmap.Camera]:
-    cameras: dict[str, pycolmap.Camera] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            params = [float(row[name]) for name in ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2")]
-            camera = pycolmap.Camera(
-                model="OPENCV", width=int(row["width"]), height=int(row["height"]), params=np.array(params)
-            )
-            camera.has_prior_focal_length = True
-            cameras[row["image"]] = camera
-    return cameras
-
-
-def _guessed_camera(path: Path) -> pycolmap.Camera:
-    height, width = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION).shape
-    params = np.array([1.2 * max(width, height), width / 2, height / 2, 0])
-    return pycolmap.Camera(model="SIMPLE_RADIAL", width=width, height=height, params=params)
-
-
-def _verify(
-    matches: Matches, a: FeatureUnion, b: FeatureUnion, cameras: Sequence[pycolmap.Camera], *, relative_pose: bool
-) -> pycolmap.TwoViewGeometry:
-    options = pycolmap.TwoViewGeometryOptions()
-    options.min_num_inliers = 6
-    options.compute_relative_pose = relative_pose
-    options.ransac.min_inlier_ratio = 0.1
-    options.ransac.random_seed = 0
-    if len(matches) < options.min_num_inliers:
-        return pycolmap.TwoViewGeometry()
-    return pycolmap.estimate_two_view_geometry(
-        cameras[0],
-        a.features.keypoints.astype(np.float64),
-        cameras[1],
-        b.features.keypoints.astype(np.float64),
-        matches.indices.astype(np.uint32),
-        options,
-    )
-
-
-def _view_angle_deg(first: Photo, second: Photo) -> float:
-    """Return the angle between both viewing directions; −1 for photos that do not share a scene."""
-    if first.scene != second.scene or first.pose is None or second.pose is None:
-        return -1.0
-    return float(np.rad2deg(np.arccos(np.clip(first.pose.rotation[2] @ second.pose.rotation[2], -1, 1))))
-
-
-def _pose_error_deg(geometry: pycolmap.TwoViewGeometry, first: Photo, second: Photo) -> float:
-    """Return the larger of the angles by which the rotation and the direction of the translation are off."""
-    if geometry.cam2_from_cam1 is None or first.pose is None or second.pose is None:
-        return 180.0
-    rotation = second.pose.rotation @ first.pose.rotation.T
-    translation = second.pose.translation - rotation @ first.pose.translation
-    found = geometry.cam2_from_cam1.matrix()
-    turn = np.arccos(np.clip((np.trace(rotation.T @ found[:, :3]) - 1) / 2, -1, 1))
-    lengths = np.linalg.norm(translation) * np.linalg.norm(found[:, 3])
-    tilt = np.arccos(np.clip(translation @ found[:, 3] / lengths, -1, 1)) if lengths > 0 else np.pi
-    return float(np.rad2deg(max(turn, tilt)))
 
 
 def main() -> None:
@@ -322,6 +240,7 @@ def main() -> None:
     parser.add_argument("--ratio", type=float, default=MatchConfig().ratio)
     parser.add_argument("--contrast", type=float, default=ExtractConfig().contrast_threshold)
     parser.add_argument("--long-edge", type=int, default=ExtractConfig().long_edge_px)
+    parser.add_argument("--seed-step", type=int, default=MatchConfig().seed_step, help="of MASt3R")
     parser.add_argument("--unrelated", type=int, default=400, help="pairs of unrelated photos")
     parser.add_argument("--true", type=int, default=1000, help="pairs that show the same scene")
     parser.add_argument("--threads", type=int, default=1, help="pairs matched at a time")

@@ -1,10 +1,15 @@
 import importlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from reconflow.nets.weights import weights_named
+from reconflow.world.photos import make_sample
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 MACHINE = {"processor": "P", "cores": 2, "platform": "Linux", "python": "3.12", "commit": "c", "versions": {}}
@@ -140,3 +145,24 @@ def test_the_ratio_is_the_median_of_the_turns(harness):
 
     assert measure.median_ratio(readings(1, 9, 2), readings(1, 1, 4), "wall_s") == 1
     assert measure.median_ratio(readings(1), [], "wall_s") is None
+
+
+@pytest.mark.slow
+def test_matchers_that_read_encodings_are_measured_on_pairs_too(harness, small_weights, tmp_path):
+    make_sample(
+        tmp_path / "data" / "sample", scenes=("courtyard", "temple"), photos_per_scene=3, strays=0, size=(320, 240)
+    )
+    weights, out = tmp_path / "weights", tmp_path / "pairs.json"
+    weights.mkdir()
+    shutil.copy(small_weights, weights / weights_named("mast3r").files[0].name)
+    command = [sys.executable, str(BENCHMARKS / "quality" / "pairs.py"), str(tmp_path / "data"), "--json", str(out)]
+    command += ["--with", "mast3r", "sift+adalam", "--keypoints", "400", "--seed-step", "64"]
+    command += ["--true", "2", "--unrelated", "4"]
+    environment = os.environ | {"RECONFLOW_WEIGHTS": str(weights), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    rows = {row.combination: row for row in harness[0].read_result(out).rows}
+    assert [(row.true_pairs, row.unrelated_pairs) for row in rows.values()] == [(2, 2)] * 2
+    assert rows["sift+adalam"].verified_true > 0
+    assert rows["mast3r"].unrelated_verified == 0  # what random weights match has no geometry
+    assert rows["mast3r"].match_cpu_s_per_pair > 0
