@@ -13,14 +13,13 @@ reconflow.errors.ConfigError: match.ration: unknown option; did you mean match.r
 """
 
 import difflib
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from reconflow.config_source import merge, parse_override, read_tree, readable
 from reconflow.errors import ConfigError
 from reconflow.presets import PRESETS
 
@@ -84,13 +83,18 @@ class ExtractConfig(_Section, frozen=True):
 
 
 class ShortlistConfig(_Section, frozen=True):
-    """Which pairs are tried: all of them up to a size, above it a union of three retrievers.
+    """Which pairs are tried: all of them up to a size, above it the union of appearance, shooting order and position.
+
+    ``retrieval`` names who ranks photos by appearance, several separated by commas: ``vlad`` by the features of the
+    run, ``dinov2-vits14``, ``-vitb14``, ``-vitl14`` and ``mast3r`` by what these networks see. Encodings that a matcher
+    reads have a vote in any case.
 
     With ``turns`` and a learned extractor or matcher, groups of photos that do not match are tried again in quarter
     turns: networks know only photos that stand upright. SIFT matches photos as they lie.
     """
 
     exhaustive_up_to: int = 200
+    retrieval: str = "vlad"
     retrieval_neighbours: int = 40
     sequence_neighbours: int = 5
     gps_neighbours: int = 12
@@ -300,14 +304,14 @@ def load_config(
         raise ConfigError(f"unknown preset {preset!r}: choose one of {', '.join(PRESETS)}")
     tree: dict[str, Any] = {}
     if base is not None:
-        _merge(tree, _read_tree(Path(base)))
-    _merge(tree, PRESETS[preset])
+        merge(tree, read_tree(Path(base)))
+    merge(tree, PRESETS[preset])
     if path is not None:
-        _merge(tree, _read_tree(Path(path)))
+        merge(tree, read_tree(Path(path)))
     _check_names(options or {})
-    _merge(tree, options or {})
+    merge(tree, options or {})
     for text in overrides:
-        _merge(tree, _parse_override(text))
+        merge(tree, parse_override(text))
     return config_from_tree(tree)
 
 
@@ -317,7 +321,7 @@ def config_from_tree(tree: Mapping[str, Any]) -> PipelineConfig:
     try:
         return msgspec.convert(tree, PipelineConfig)
     except msgspec.ValidationError as error:
-        raise ConfigError(_readable(str(error))) from error
+        raise ConfigError(readable(str(error))) from error
 
 
 def config_to_tree(config: PipelineConfig) -> dict[str, Any]:
@@ -339,38 +343,6 @@ def config_differences(config: PipelineConfig) -> dict[str, Any]:
     return {section: options for section, options in sections.items() if options}
 
 
-def _read_tree(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        tree = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from error
-    # A run.toml holds the configuration under [config], beside versions and seeds: it can be used as it is.
-    return tree.get("config", tree) if isinstance(tree, dict) else {"": tree}
-
-
-def _parse_override(text: str) -> dict[str, Any]:
-    name, equals, value = text.partition("=")
-    section, dot, option = name.strip().partition(".")
-    if not (equals and dot and section and option):
-        raise ConfigError(f"--set {text}: write it as section.option=value, for example match.ratio=0.8")
-    try:
-        parsed = json.loads(value)
-    except json.JSONDecodeError:
-        parsed = value.strip()
-    return {section: {option: parsed}}
-
-
-def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
-    for name, value in other.items():
-        if isinstance(value, Mapping) and isinstance(into.get(name), dict):
-            into[name].update(value)
-        else:
-            into[name] = dict(value) if isinstance(value, Mapping) else value
-
-
 def _check_names(tree: Mapping[str, Any]) -> None:
     known = {section.name: section.type for section in msgspec.structs.fields(PipelineConfig)}
     for section, options in tree.items():
@@ -388,12 +360,3 @@ def _check_names(tree: Mapping[str, Any]) -> None:
 def _suggest(name: str, known: Sequence[str], prefix: str = "") -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {prefix}{near[0]}?" if near else f"; known are {', '.join(known)}"
-
-
-def _readable(message: str) -> str:
-    """Turn msgspec's ``Expected `float`, got `str` - at `$.match.ratio``` into ``match.ratio: expected …``."""
-    text, at, path = message.partition(" - at `$.")
-    place = path.rstrip("`")
-    if " must be " in text:  # a limit of ours: it names the option, msgspec only the section
-        return f"{place}.{text}"
-    return f"{place}: {text[0].lower()}{text[1:]}".replace("`", "") if at else text

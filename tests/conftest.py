@@ -10,9 +10,11 @@ import threading
 import time
 import uuid
 import zipfile
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -176,6 +178,46 @@ def small_weights(small_state, tmp_path_factory) -> Path:
 
     path = tmp_path_factory.mktemp("mast3r") / "mast3r.pth"
     torch.save({"args": argparse.Namespace(lr=1e-4), "model": small_state}, path)
+    return path
+
+
+def _small_dinov2():
+    """Names and shapes of a DINOv2 of two heads and three blocks, trained on 5 × 5 tokens."""
+    wide = 128
+    shapes = {
+        "cls_token": (1, 1, wide),
+        "pos_embed": (1, 26, wide),
+        "mask_token": (1, wide),
+        "patch_embed.proj.weight": (wide, 3, 14, 14),
+        "patch_embed.proj.bias": (wide,),
+    }
+    for block in (f"blocks.{i}" for i in range(3)):
+        shapes |= _norm(f"{block}.norm1", wide) | _norm(f"{block}.norm2", wide)
+        shapes |= _attention(f"{block}.attn", wide) | {f"{block}.ls1.gamma": (wide,), f"{block}.ls2.gamma": (wide,)}
+        shapes |= _linear(f"{block}.mlp.fc1", wide, 4 * wide) | _linear(f"{block}.mlp.fc2", 4 * wide, wide)
+    return shapes | _norm("norm", wide)
+
+
+@pytest.fixture(scope="session")
+def dinov2_state() -> dict:
+    """Tensors of a small DINOv2 by name, seeded by these names: the authors' code was run with them too."""
+    torch = pytest.importorskip("torch")
+    state = {}
+    for name, shape in _small_dinov2().items():
+        noise = np.random.default_rng(zlib.crc32(name.encode())).normal(size=shape)
+        is_matrix = len(shape) > 1 and name not in ("cls_token", "pos_embed")
+        noise *= noise[0].size ** -0.5 if is_matrix else 0.3
+        state[name] = torch.from_numpy((noise + ("norm" in name and name.endswith("weight"))).astype(np.float32))
+    return state
+
+
+@pytest.fixture(scope="session")
+def dinov2_weights(dinov2_state, tmp_path_factory) -> Path:
+    """A file of them as its authors would write it."""
+    import torch
+
+    path = tmp_path_factory.mktemp("dinov2") / "dinov2_vits14_pretrain.pth"
+    torch.save(dinov2_state, path)
     return path
 
 

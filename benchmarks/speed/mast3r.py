@@ -35,9 +35,9 @@ from reconflow.config import MatchConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.nets.devices import torch_device
+from reconflow.nets.frames import frame_of, framed
 from reconflow.nets.mast3r.checkpoint import shared_mast3r
 from reconflow.nets.mast3r.encoder import Mast3rEncoder
-from reconflow.nets.mast3r.frames import frame_of, framed
 from reconflow.nets.mast3r.matcher import Mast3rMatcher
 from reconflow.nets.mast3r.model import PATCH, Mast3r, Sizes
 from reconflow.nets.mast3r.reciprocal import reciprocal_matches
@@ -77,7 +77,9 @@ def one_by_one(photos: list[Array], file: Path, *, long_edge_px: int) -> Matched
         for a, b in ((i, j), (j, i)):
             rasters, grids = [], []
             for photo in (photos[a], photos[b]):
-                raster = framed(photo, frame_of(photo.shape[1], photo.shape[0], long_edge_px=long_edge_px))
+                raster = framed(
+                    photo, frame_of(photo.shape[1], photo.shape[0], long_edge_px=long_edge_px, patch_px=PATCH)
+                )
                 pixels = torch.from_numpy(raster.copy()).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
                 rasters.append(pixels)
                 grids.append((raster.shape[0] // PATCH, raster.shape[1] // PATCH))

@@ -13,6 +13,7 @@ from reconflow.errors import ConfigError, StoreError
 from reconflow.nets.choice import chosen
 from reconflow.nets.methods import why_unusable
 from reconflow.nets.registry import combinations
+from reconflow.nets.retrievers import retrievers, why_retrieval_unusable
 from reconflow.presets import PRESETS
 
 logger = logging.getLogger(__name__)
@@ -51,10 +52,12 @@ class JobOptions:
         reason = _why_unusable(config)
         if reason:
             raise ConfigError(f"{_methods(config)}: {reason}")
+        if reason := why_retrieval_unusable(config.shortlist.retrieval):
+            raise ConfigError(f"shortlist.retrieval {config.shortlist.retrieval!r}: {reason}")
         return config
 
     def described(self) -> dict[str, Any]:
-        """Return the JSON Schema of the options, the presets, what jobs start from, and which methods can run here."""
+        """Return the JSON Schema of the options, the presets, what jobs start from, and what can run here."""
         missing = {name: _why_unusable(self._load({"preset": name})) for name in PRESETS}
         return {
             "schema": _schema(),
@@ -62,6 +65,7 @@ class JobOptions:
             "presets_missing": {name: reason for name, reason in missing.items() if reason},
             "defaults": config_to_tree(self._load({})),
             "methods": [msgspec.to_builtins(one) for one in combinations()],
+            "retrievers": [msgspec.to_builtins(one) for one in retrievers()],
         }
 
     def _load(self, options: Mapping[str, Any]) -> PipelineConfig:

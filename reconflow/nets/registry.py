@@ -94,6 +94,15 @@ def _mast3r_encoder(precision: Precision) -> ImageEncoder:
     return Mast3rEncoder(precision=precision)
 
 
+def _dinov2_encoder(name: str) -> Callable[[Precision], ImageEncoder]:
+    def make(precision: Precision) -> ImageEncoder:
+        from reconflow.nets.dinov2 import Dinov2Encoder
+
+        return Dinov2Encoder(name, precision=precision)
+
+    return make
+
+
 @dataclass(frozen=True)
 class ExtractorEntry:
     """How an extractor is made, and what it needs."""
@@ -124,8 +133,18 @@ class MatcherEntry:
     """Finds places of its own and looks at no keypoints, so that it may be named without an extractor."""
 
 
+@dataclass(frozen=True)
+class EncoderEntry:
+    """How an encoder of a precision is made, and what it needs; all of them are networks."""
+
+    make: Callable[[Precision], ImageEncoder]
+    weights: str
+    """Name of the weights it cannot do without."""
+
+
 _ALIKED = ("aliked-t16", "aliked-n16", "aliked-n16rot", "aliked-n32")
 _SUPERPOINT = ("superpoint", "superpoint-open")
+_DINOV2 = ("dinov2-vits14", "dinov2-vitb14", "dinov2-vitl14")
 _LIGHTGLUE_WEIGHTS: Mapping[str, str] = {
     **dict.fromkeys(_ALIKED[1:], "lightglue-aliked"),
     "superpoint": "lightglue-superpoint",
@@ -144,8 +163,11 @@ EXTRACTORS: Mapping[str, ExtractorEntry] = {
 }
 """Name → how the extractor is made."""
 
-ENCODERS: Mapping[str, Callable[[Precision], ImageEncoder]] = {"mast3r": _mast3r_encoder}
-"""Name → what makes the encoder of a precision."""
+ENCODERS: Mapping[str, EncoderEntry] = {
+    "mast3r": EncoderEntry(_mast3r_encoder, "mast3r"),
+    **{name: EncoderEntry(_dinov2_encoder(name), name) for name in _DINOV2},
+}
+"""Name → how the encoder is made."""
 
 MATCHERS: Mapping[str, MatcherEntry] = {
     "adalam": MatcherEntry(_adalam),
@@ -244,9 +266,9 @@ def create_encoder(name: str, *, precision: Precision = "auto") -> ImageEncoder:
         If it needs packages that are not installed.
 
     """
-    make = _known("encoder", name, ENCODERS)
+    entry = _known("encoder", name, ENCODERS)
     _require_packages(name, learned=True)
-    return make(precision)
+    return entry.make(precision)
 
 
 def create_matcher(name: str, *, extractor: str = "sift") -> Matcher | TileMatcher:
@@ -302,6 +324,12 @@ def missing(extractor: str, matcher: str) -> list[str]:
             return [absent]
     needed = [*features.weights, *([matching.weights[extractor]] if extractor in matching.weights else [])]
     return [reason for name in needed if (reason := absence(weights_named(name)))]
+
+
+def missing_of_encoder(name: str) -> list[str]:
+    """Return what an encoder lacks on this machine, each with how to get it."""
+    reason = _absent_packages() or absence(weights_named(ENCODERS[name].weights))
+    return [reason] if reason else []
 
 
 def _require_packages(name: str, *, learned: bool) -> None:

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 _ALIKED = "https://github.com/Shiaoming/ALIKED/raw/main/models"
 _XFEAT = "https://github.com/verlab/accelerated_features/raw/main/weights"
 _LIGHTGLUE = "https://github.com/cvg/LightGlue/releases/download/v0.1_arxiv"
+_DINOV2 = "https://dl.fbaipublicfiles.com/dinov2"
 _MAST3R = "https://download.europe.naverlabs.com/ComputerVision/MASt3R"
 
 
@@ -60,6 +61,12 @@ def _lightglue(features: str) -> Weights:
     files = (WeightsFile(name, url=f"{_LIGHTGLUE}/{name}"), WeightsFile(f"{features}_lightglue_v0-1_arxiv.pth"))
     page = "https://github.com/cvg/LightGlue"
     return Weights(f"lightglue-{features}", files, "Apache-2.0", page, 47.0)
+
+
+def _dinov2(model: str, size_mb: float) -> Weights:
+    name = f"dinov2_{model}"
+    files = (WeightsFile(f"{name}_pretrain.pth", url=f"{_DINOV2}/{name}/{name}_pretrain.pth"),)
+    return Weights(f"dinov2-{model}", files, "Apache-2.0", "https://github.com/facebookresearch/dinov2", size_mb)
 
 
 _ALL = (
@@ -129,6 +136,9 @@ _ALL = (
         2750.0,
         restricted=True,
     ),
+    _dinov2("vits14", 88.0),
+    _dinov2("vitb14", 346.0),
+    _dinov2("vitl14", 1217.0),
 )
 
 WEIGHTS: Mapping[str, Weights] = {weights.name: weights for weights in _ALL}

@@ -47,11 +47,12 @@ class IngestTask(msgspec.Struct, frozen=True):
 
 
 class ExtractTask(msgspec.Struct, frozen=True):
-    """Photos to extract features of, with one extractor, into one pack."""
+    """Photos to extract features of, with one extractor, into one pack; or to encode, with one encoder."""
 
     key: str
     images: tuple[ImageRecord, ...]
     extractor: str
+    """Or the encoder."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -135,12 +136,14 @@ class RetrieveTask(msgspec.Struct, frozen=True):
     """All photos of a set too large to try every pair, to be ranked by appearance."""
 
     key: str
-    refs: tuple[ItemRef, ...]
-    encodings: tuple[ItemRef, ...] = ()
-    """Of the same photos, where an encoder has seen them."""
+    photos: int
+    features: tuple[ItemRef, ...]
+    """Of every photo; none where features have no vote."""
+    encodings: tuple[tuple[ItemRef | None, ...], ...] = ()
+    """Of the same photos by every encoder that has a vote; None where it failed on a photo."""
 
     def __len__(self) -> int:
-        return len(self.refs)
+        return self.photos
 
     def halves(self) -> tuple["RetrieveTask", ...]:
         """A ranking needs all photos."""

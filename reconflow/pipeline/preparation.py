@@ -8,7 +8,9 @@ from reconflow.config import PipelineConfig
 from reconflow.errors import Cancelled, WeightsError
 from reconflow.nets.choice import chosen
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, weights_of
-from reconflow.nets.weights import Weights, obtain_weights
+from reconflow.nets.registry import ENCODERS
+from reconflow.nets.retrievers import VLAD, encoders_of_retrieval, parse_retrievers
+from reconflow.nets.weights import Weights, obtain_weights, weights_named
 from reconflow.pipeline.cluster import GPU, Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
@@ -17,6 +19,7 @@ from reconflow.pipeline.stage_counts import StageCounts
 from reconflow.pipeline.tasks import RunContext, extractor
 from reconflow.presets import NEEDS_NO_WEIGHTS
 from reconflow.stages import verify
+from reconflow.stages.shortlist import needs_retrieval
 from reconflow.store.encodings import encodings_namespace
 from reconflow.store.features import features_namespace
 from reconflow.store.geometries import geometries_namespace
@@ -48,10 +51,11 @@ def prepare(
     line: RunLine,
     *,
     where: Placement,
+    photos: int,
     tell: EventSink,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> RunContext:
-    """Return what every task of a run with settled methods is given, with the weights it needs on this machine.
+    """Return what every task of a run of so many photos, its methods settled, is given, with the weights it needs here.
 
     Features are stored by extractor, so that a run with one of several extractors shares them. The precision of
     networks is settled here, since keys hold it: what a GPU made in bfloat16 is not what cores make in float32.
@@ -59,7 +63,7 @@ def prepare(
     Raises
     ------
     ConfigError
-        If an extractor or matcher is unknown, or they do not go together.
+        If an extractor, matcher or retriever is unknown, or they do not go together.
     WeightsError
         If weights are neither here nor to be had.
     Cancelled
@@ -67,11 +71,20 @@ def prepare(
 
     """
     methods = parse_methods(config.extract.extractor, config.match.matcher)
+    ranking = encoders_of_retrieval(parse_retrievers(config.shortlist.retrieval))
     for weights in weights_of(methods):
-        _obtain(weights, tell, is_cancelled)
+        _obtain(weights, tell, is_cancelled, next_best=f"the preset `{NEEDS_NO_WEIGHTS}`")
     encoder_name = encoder_of(methods)
-    if any(method.learned for method in methods) and config.match.precision == "auto":
+    encoders = [encoder_name] if encoder_name else []
+    if needs_retrieval(photos, config=config.shortlist):
+        for name in ranking:
+            weights = weights_named(ENCODERS[name].weights)
+            _obtain(weights, tell, is_cancelled, next_best=f"`shortlist.retrieval={VLAD}`")
+        encoders += [name for name in ranking if name != encoder_name]
+    precision = config.match.precision
+    if precision == "auto":
         precision = "bf16" if GPU in where.learned else "fp32"
+    if any(method.learned for method in methods):
         config = msgspec.structs.replace(config, match=msgspec.structs.replace(config.match, precision=precision))
     features = {
         name: features_namespace(
@@ -86,12 +99,20 @@ def prepare(
         features=", ".join(features.values()),
         made_with=", ".join([*(one.matcher.made_with for one in ready), verify.MADE_WITH]),
     )
-    made_with = encoder(encoder_name, config.match.precision).made_with if encoder_name else ""
-    encodings = encodings_namespace(made_with) if encoder_name else ""
-    return RunContext(root.url, config, features, geometries, line, encoder_name, encodings, needs_upright(methods))
+    return RunContext(
+        store=root.url,
+        config=config,
+        features=features,
+        geometries=geometries,
+        line=line,
+        encoder=encoder_name,
+        encodings={name: encodings_namespace(encoder(name, precision).made_with) for name in encoders},
+        precision=precision,
+        upright=needs_upright(methods),
+    )
 
 
-def _obtain(weights: Weights, tell: EventSink, is_cancelled: Callable[[], bool]) -> None:
+def _obtain(weights: Weights, tell: EventSink, is_cancelled: Callable[[], bool], *, next_best: str) -> None:
     """See to it that a set of weights is here; fetching it is a stage, which begins with its first bytes."""
     fetching: list[StageCounts] = []
 
@@ -106,7 +127,7 @@ def _obtain(weights: Weights, tell: EventSink, is_cancelled: Callable[[], bool])
     try:
         obtain_weights(weights, on_progress=advance, tell=lambda text: tell(Notice(stage="weights", message=text)))
     except WeightsError as error:
-        raise WeightsError(f"{error.message}; without them the preset `{NEEDS_NO_WEIGHTS}` is the next best") from error
+        raise WeightsError(f"{error.message}; without them {next_best} is the next best") from error
     for stage in fetching:
         stage.finish()
 

@@ -1,7 +1,7 @@
 """The task that ranks all photos of a large set by appearance.
 
-Local features always vote, through a vocabulary trained on the set itself; where an encoder has seen the photos, its
-pooled tokens have the second vote. The set's own statistics are all that either needs.
+Local features vote through a vocabulary trained on the set itself, and every encoder that has seen the photos by its
+pooled tokens. The set's own statistics are all that any of them needs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,13 +33,25 @@ def retrieve(task: RetrieveTask, context: RunContext) -> list[list[int]]:
     root = open_root(context.store)
     control = TaskControl(context.line, stage="shortlist", task=task.key)
     count = max(config.retrieval_neighbours, config.partners_floor)
-    sample = _sample(_descriptors(root, _chosen(task.refs, config)), photos=len(task.refs))
-    vlad = Vlad.trained(sample, words=config.vlad_words, seed=config.seed)
-    rankings = [_ranked(vlad, _descriptors(root, task.refs), control, count=count)]
-    if task.encodings:
-        pool = WhitenedPool.trained(_sample(_tokens(root, _chosen(task.encodings, config)), photos=len(task.refs)))
-        rankings.append(_ranked(pool, _tokens(root, task.encodings), control, count=count))
-    return [interleaved(of_photo) for of_photo in zip(*rankings, strict=True)]
+    rankings: list[list[list[int]]] = []
+    if task.features:
+        sample = _sample(_descriptors(root, _chosen(task.features, config)), photos=task.photos)
+        vlad = Vlad.trained(sample, words=config.vlad_words, seed=config.seed)
+        rankings.append(_ranked(vlad, _descriptors(root, task.features), control, count=count))
+    for encodings in task.encodings:
+        have = [place for place, ref in enumerate(encodings) if ref is not None]
+        refs = [ref for ref in encodings if ref is not None]
+        if refs:
+            pool = WhitenedPool.trained(_sample(_tokens(root, _chosen(refs, config)), photos=len(refs)))
+            found = _ranked(pool, _tokens(root, refs), control, count=count)
+            rankings.append(_among_all(found, have, photos=task.photos))
+    return [interleaved([ranking[photo] for ranking in rankings]) for photo in range(task.photos)]
+
+
+def _among_all(found: Sequence[Sequence[int]], have: Sequence[int], *, photos: int) -> list[list[int]]:
+    """Return the rankings of some photos as rankings of all; those that are not among them have and get no vote."""
+    of_photo = {have[row]: [have[other] for other in ranked] for row, ranked in enumerate(found)}
+    return [of_photo.get(photo, []) for photo in range(photos)]
 
 
 def _chosen(refs: Sequence[ItemRef], config: ShortlistConfig) -> list[ItemRef]:

@@ -20,6 +20,7 @@ from reconflow.core.scenes import Split
 from reconflow.core.turns import upright_quarters
 from reconflow.errors import StageError, TooFewImagesError
 from reconflow.nets.methods import parse_methods
+from reconflow.nets.retrievers import VLAD, parse_retrievers
 from reconflow.pipeline import mapping, tasks
 from reconflow.pipeline.cloud import CloudOutcome, load_cloud_library, write_clouds
 from reconflow.pipeline.cluster import COMPUTE, MAPPER, Placement, placement
@@ -114,7 +115,9 @@ def run(
         with dispatcher:
             where = placement(client, is_cancelled=is_cancelled)
             config = settle(config, where=where, tell=on_event)
-            context = prepare(root, config, line, where=where, tell=on_event, is_cancelled=is_cancelled)
+            context = prepare(
+                root, config, line, where=where, photos=len(files), tell=on_event, is_cancelled=is_cancelled
+            )
             own_cores = client.cluster is not None and COMPUTE in where.learned
             if own_cores and context.upright and (hint := unused_gpu()):
                 on_event(Notice(stage="ingest", message=hint))
@@ -202,16 +205,27 @@ class _Run:
 
     def _shortlist(self, records: Sequence[ImageRecord], images: Sequence[TileImage]) -> list[Pair]:
         retrieved: list[list[int]] = []
-        with self.work.stage("shortlist", unit="photos", total=len(records)) as stage:
-            if needs_retrieval(len(records), config=self.config.shortlist):
-                encodings = tuple(image.encoding for image in images if image.encoding)
-                work = RetrieveTask("retrieve", tuple(image.refs[0] for image in images), encodings)
-                for ended in self.work.do([work], retrieve, stage, self.context):
+        large = needs_retrieval(len(records), config=self.config.shortlist)
+        # The matcher's encoder has seen the photos before.
+        more = [name for name in self.context.encodings if name != self.context.encoder] if large else []
+        stored = {name: self.sight.encoded(name) for name in more}
+        upright = [turned(record, upright_quarters(record.orientation)) for record in records]
+        have = sum(record.content in refs for refs in stored.values() for record in upright)
+        total = len(records) * (1 + len(more))
+        with self.work.stage("shortlist", unit="photos", total=total, reused=have) as stage:
+            if large:
+                encodings = [tuple(image.encoding for image in images)] if self.context.encoder else []
+                encodings += [self.sight.encode(upright, name, refs, stage) for name, refs in stored.items()]
+                has_vote = VLAD in parse_retrievers(self.config.shortlist.retrieval)
+                features = tuple(image.refs[0] for image in images) if has_vote else ()
+                work = RetrieveTask("retrieve", len(records), features, tuple(encodings))
+                before = stage.done - stage.reused
+                for ended in self.work.do([work], retrieve, stage, self.context, before=before):
                     if isinstance(ended, Died):
                         raise StageError(f"retrieval failed: {ended.reason}", stage="shortlist")
                     retrieved = ended.outcome
             pairs = shortlist_pairs(records, retrieved=retrieved, config=self.config.shortlist)
-            stage.advance(len(records))
+            stage.advance(total)
         return pairs
 
     def _turn(

@@ -64,27 +64,40 @@ class Sight:
         """Extract what is not stored of the photos."""
         context = self._context
         stored = {name: FeatureStore(self._root, namespace).index() for name, namespace in context.features.items()}
-        encodings = EncodingStore(self._root, context.encodings).index() if context.encoder else None
+        encodings = self.encoded(context.encoder) if context.encoder else None
         seen = Seen(stored, encodings)
         have = sum(record.content in refs for refs in seen.parts() for record in records)
         total = len(records) * len(seen.parts())
         with self._work.stage("extract", unit="photos", total=total, reused=have) as stage:
             for name, refs in stored.items():
-                self._make(name, records, refs, seen, stage, body=tasks.extract, learned=EXTRACTORS[name].learned)
+                learned = EXTRACTORS[name].learned
+                self._make(name, records, refs, seen.failed, stage, body=tasks.extract, learned=learned)
             if encodings is not None:
-                self._make(context.encoder, records, encodings, seen, stage, body=tasks.encode, learned=True)
+                self._make(context.encoder, records, encodings, seen.failed, stage, body=tasks.encode, learned=True)
         return seen
+
+    def encoded(self, encoder: str) -> dict[str, ItemRef]:
+        """Return where the encodings lie that are stored, by content."""
+        return EncodingStore(self._root, self._context.encodings[encoder]).index()
+
+    def encode(
+        self, records: Sequence[ImageRecord], encoder: str, refs: dict[str, ItemRef], stage: StageCounts
+    ) -> tuple[ItemRef | None, ...]:
+        """Return where the encodings of photos lie, made where none is among ``refs``; None where that failed."""
+        self._make(encoder, records, refs, {}, stage, body=tasks.encode, learned=True, told_as=stage.name)
+        return tuple(refs.get(record.content) for record in records)
 
     def _make(
         self,
         name: str,
         records: Sequence[ImageRecord],
         refs: dict[str, ItemRef],
-        seen: Seen,
+        failed: dict[str, str],
         stage: StageCounts,
         *,
         body: Callable[[ExtractTask, RunContext], tasks.ExtractOutcome],
         learned: bool,
+        told_as: str = "extract",
     ) -> None:
         where, at_most = self._work.where, self._context.config.execution.images_per_extract_task
         slots = where.learned_slots if learned else where.slots
@@ -93,14 +106,14 @@ class Sight:
         before = stage.done - stage.reused
         for ended in self._work.do(work, body, stage, self._context, resources=resources, before=before):
             if isinstance(ended, Died):
-                failed = {image.name: ended.reason for image in ended.task.images}
+                fresh = {image.name: ended.reason for image in ended.task.images}
             else:
                 refs.update(ended.outcome.refs)
-                failed = ended.outcome.failed
-            stage.failed += len(failed)
-            for photo, reason in failed.items():
-                self._work.tell(Notice(stage="extract", message=f"{photo}: {reason}"))
-                seen.failed.setdefault(photo, reason)
+                fresh = ended.outcome.failed
+            stage.failed += len(fresh)
+            for photo, reason in fresh.items():
+                self._work.tell(Notice(stage=told_as, message=f"{photo}: {reason}"))
+                failed.setdefault(photo, reason)
 
     def match(self, records: Sequence[ImageRecord], pairs: Sequence[Pair], *, seen: Seen, rig: CameraRig) -> PairTable:
         """Match what is not stored of the pairs, as indices into photos that have all they need."""

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from reconflow.config import PipelineConfig
+from reconflow.config import PipelineConfig, Precision
 from reconflow.core.encodings import Encoding
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord, Unreadable
@@ -66,8 +66,10 @@ class RunContext(msgspec.Struct, frozen=True):
     line: RunLine
     encoder: str = ""
     """Name of the encoder whose encodings the matcher reads; empty where it reads none."""
-    encodings: str = ""
-    """Namespace of the encodings."""
+    encodings: dict[str, str] = {}
+    """Namespace of the encodings by each encoder: the matcher's, and those that rank photos."""
+    precision: Precision = "fp32"
+    """Of encoders."""
     upright: bool = False
     """Whether a network looks at the photos, which knows only upright ones."""
 
@@ -158,7 +160,7 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
             failed[record.name] = _reason(error)
     made: list[Encoding] = []
     try:
-        made = encoder(context.encoder, context.config.match.precision).encode([image for _, image in images])
+        made = encoder(task.extractor, context.precision).encode([image for _, image in images])
     except _FATAL:
         raise
     except Exception as error:
@@ -166,7 +168,7 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
         failed |= {record.name: _reason(error) for record, _ in images}
     control.advance(len(task.images))
     found = [(record, encoding.of_turned(record.turn)) for (record, _), encoding in zip(images, made, strict=False)]
-    refs = EncodingStore(open_root(context.store), context.encodings).write(found)
+    refs = EncodingStore(open_root(context.store), context.encodings[task.extractor]).write(found)
     return ExtractOutcome(refs, failed, 0)
 
 

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 torch = pytest.importorskip("torch")
 
@@ -47,8 +48,9 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(small_weights, tmp_path_factory):
+def checkpoint(small_weights, dinov2_weights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
+    shutil.copy(dinov2_weights, folder)
     shutil.copy(small_weights, folder / weights_named("mast3r").files[0].name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECONFLOW_WEIGHTS", str(folder))
@@ -74,11 +76,43 @@ def test_photos_are_encoded_once_and_matched_by_tiles(own_client, photos, tmp_pa
     run(photos, tmp_path / "b", client=own_client, config=methods, store=store, on_event=again)
     assert again.reused["extract"] == 6
     root = open_root(store)
-    made_with = create_encoder("mast3r", precision="fp32").made_with
-    refs = list(EncodingStore(root, encodings_namespace(made_with)).index().values())
+    refs = list(EncodingStore(root, encodings_namespace(made_by("mast3r"))).index().values())
     encodings = read_encodings(root, refs)
     assert len(refs) == 3
     assert {encoding.tokens.dtype for encoding in encodings.values()} == {np.dtype(np.float16)}
+
+
+def test_a_network_that_ranks_photos_sees_them_once(own_client, photos, tmp_path):
+    ranked = load_config(
+        overrides=[
+            "shortlist.retrieval=vlad,dinov2-vits14",
+            "shortlist.exhaustive_up_to=2",
+            "extract.max_keypoints=400",
+            "cloud.normals=false",
+        ]
+    )
+    photos = shutil.copytree(photos, tmp_path / "photos")
+    lying = min(photos.iterdir())
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.open(lying).save(lying, exif=exif, quality=95)
+    store, first = str(tmp_path / "store"), Counts()
+    found = run(photos, tmp_path / "a", client=own_client, config=ranked, store=store, on_event=first)
+    assert [len(model.images) for model in found.clusters] == [3]
+    assert (first.total["extract"], first.total["shortlist"]) == (3, 6)
+    refs = EncodingStore(open_root(store), encodings_namespace(made_by("dinov2-vits14"))).index()
+    packs = {ref.pack for ref in refs.values()}
+    assert len(refs) == 3
+    assert sum(content.endswith(".1") for content in refs) == 1  # seen upright, as EXIF says it stands; SIFT needs not
+    again = Counts()
+    run(photos, tmp_path / "b", client=own_client, config=ranked, store=store, on_event=again)
+    now = EncodingStore(open_root(store), encodings_namespace(made_by("dinov2-vits14"))).index()
+    assert {ref.pack for ref in now.values()} == packs
+    assert (again.reused["shortlist"], again.reused["match"]) == (3, 3)
+
+
+def made_by(name):
+    return create_encoder(name, precision="fp32").made_with
 
 
 def test_a_gpu_that_no_worker_uses_is_told_where_a_network_runs(own_client, photos, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch")
 
 from reconflow.config import load_config
-from reconflow.errors import Cancelled
+from reconflow.errors import Cancelled, ConfigError, WeightsError
 from reconflow.nets.weights import WEIGHTS, weights_named
 from reconflow.pipeline.cluster import Placement
 from reconflow.pipeline.control import RunLine
@@ -22,13 +22,16 @@ def placed(**learned):
 
 
 @pytest.fixture
-def prepared(small_weights, tmp_path, monkeypatch):
-    """Prepares runs on GPUs, or on cores, with a small MASt3R at hand."""
+def prepared(small_weights, dinov2_weights, tmp_path, monkeypatch):
+    """Prepares runs on GPUs, or on cores, with a small MASt3R and a small DINOv2 at hand."""
     shutil.copy(small_weights, tmp_path / weights_named("mast3r").files[0].name)
+    shutil.copy(dinov2_weights, tmp_path)
     monkeypatch.setenv("RECONFLOW_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("RECONFLOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RECONFLOW_OFFLINE", "1")
 
     def make(where, *overrides, **options):
-        told = {"tell": ignore} | options
+        told = {"tell": ignore, "photos": 3} | options
         config = settle(load_config(overrides=overrides), where=where, tell=told["tell"])
         return prepare(open_root(tmp_path / "store"), config, RunLine("r"), where=where, **told)
 
@@ -79,6 +82,38 @@ def test_gpus_that_lack_weights_are_told_of_once_and_nothing_is_fetched(prepared
     assert prepared(placed(GPU=1), tell=heard.append).config.match.matcher == "adalam"
     (notice,) = heard
     assert "`reconflow weights fetch lightglue-aliked` gets it" in notice.message
+
+
+RANKED = "shortlist.retrieval=vlad,dinov2-vits14"
+
+
+def test_networks_that_rank_photos_are_asked_for_in_large_sets_only(prepared):
+    small, large = (prepared(placed(CPU=1), RANKED, photos=count) for count in (200, 201))
+    assert list(small.encodings) == []
+    assert list(large.encodings) == ["dinov2-vits14"]
+    with pytest.raises(WeightsError, match=r"get dinov2_vitb14_pretrain\.pth .*`shortlist.retrieval=vlad` is the next"):
+        prepared(placed(CPU=1), "shortlist.retrieval=dinov2-vitb14", photos=201)
+    assert list(prepared(placed(CPU=1), "shortlist.retrieval=dinov2-vitb14", photos=200).encodings) == []
+
+
+def test_who_ranks_photos_changes_no_pair(prepared):
+    plain, gpus, cores = (
+        prepared(placed(**{kind: 1}), *names, photos=500)
+        for kind, *names in (("GPU",), ("GPU", RANKED), ("CPU", RANKED))
+    )
+    assert plain.geometries == gpus.geometries == cores.geometries
+    assert (gpus.precision, cores.precision) == ("bf16", "fp32")
+    assert gpus.encodings != cores.encodings
+
+
+def test_a_network_that_matches_and_ranks_sees_photos_once(prepared):
+    both = prepared(placed(CPU=1), "match.matcher=mast3r", "shortlist.retrieval=mast3r,dinov2-vits14", photos=500)
+    assert (both.encoder, list(both.encodings)) == ("mast3r", ["mast3r", "dinov2-vits14"])
+
+
+def test_an_unknown_name_in_retrieval_ends_a_run_before_its_first_task(prepared):
+    with pytest.raises(ConfigError, match=r"shortlist\.retrieval: unknown retriever 'dino'"):
+        prepared(placed(CPU=1), "shortlist.retrieval=dino")
 
 
 @pytest.fixture

@@ -65,14 +65,15 @@ def write(url, *, keypoints, grid, width):
     return url, *(tuple(refs[record.sha256] for record in records) for refs in places)
 
 
-def ranked(client, url, refs, encodings):
+def ranked(client, url, features, *encodings):
     context = RunContext(url, PipelineConfig(), {"sift": "f" * 40}, "", RunLine("retrieval"))
-    return client.submit(retrieve, RetrieveTask("retrieve", refs, encodings), context, pure=False).result()
+    task = RetrieveTask("retrieve", PHOTOS, features, encodings)
+    return client.submit(retrieve, task, context, pure=False).result()
 
 
 def test_features_rank_photos_by_appearance(client, stored):
     url, refs, _ = stored
-    assert [found[0] for found in ranked(client, url, refs, ())] == [neighbour(i) for i in range(PHOTOS)]
+    assert [found[0] for found in ranked(client, url, refs)] == [neighbour(i) for i in range(PHOTOS)]
 
 
 def test_encodings_have_the_second_vote(client, stored):
@@ -81,10 +82,30 @@ def test_encodings_have_the_second_vote(client, stored):
     assert all(sorted([*one, i]) == list(range(PHOTOS)) for i, one in enumerate(found))
 
 
+def test_features_that_have_no_vote_are_left_out(client, stored):
+    url, _, encodings = stored
+    assert [found[0] for found in ranked(client, url, (), encodings)] == [opposite(i) for i in range(PHOTOS)]
+
+
+def test_every_encoder_has_a_vote(client, stored):
+    url, refs, encodings = stored
+    nothing = (None,) * PHOTOS
+    assert ranked(client, url, refs, encodings, nothing, encodings) == ranked(client, url, refs, encodings)
+
+
+def test_a_photo_that_an_encoder_failed_on_is_ranked_by_the_others(client, stored):
+    url, refs, encodings = stored
+    found = ranked(client, url, refs, (None, *encodings[1:]))
+    assert found[0][:2] == ranked(client, url, refs)[0][:2]
+    assert [one[:2] for one in found[1:4]] == [[neighbour(i), opposite(i)] for i in range(1, 4)]
+    assert 0 not in ranked(client, url, (), (None, *encodings[1:]))[opposite(0)]
+    assert all(sorted([*one, i]) == list(range(PHOTOS)) for i, one in enumerate(found))
+
+
 def test_what_is_stored_is_read_once_to_learn_from_and_once_to_rank(tmp_path, bytes_read):
     url, refs, encodings = write(str(tmp_path), keypoints=1000, grid=(16, 16), width=128)
     bytes_read()
     context = RunContext(url, PipelineConfig(), {"sift": "f" * 40}, "", RunLine("retrieval"))
-    retrieve(RetrieveTask("retrieve", refs, encodings), context)
+    retrieve(RetrieveTask("retrieve", PHOTOS, refs, (encodings,)), context)
     payload = PHOTOS * (1000 * (128 + 5 * 4 + 3) + 16 * 16 * 128 * 2 + 16 * 16 * 3)
     assert bytes_read() <= 2 * 1.1 * payload

@@ -4,22 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from reconflow.config import Precision
 from reconflow.core.arrays import Array
-from reconflow.core.encodings import Encoding, Frame
-from reconflow.nets.batches import batch_runner, grouped
+from reconflow.core.encodings import Encoding
 from reconflow.nets.devices import autocast, on_device, spares_memory, torch_device
+from reconflow.nets.encoding import encode_in_batches
 from reconflow.nets.mast3r.checkpoint import made_with, shared_mast3r
-from reconflow.nets.mast3r.frames import LONG_EDGE_PX, frame_of, framed
 from reconflow.nets.mast3r.model import PATCH
-from reconflow.nets.threads import opencv_on_one_thread
 
-_COLOR_PX = 4
-"""Pixels of the raster along each edge of one kept colour."""
+LONG_EDGE_PX = 512
 
 
 @dataclass(frozen=True)
@@ -53,17 +49,14 @@ class Mast3rEncoder:
     @spares_memory
     def encode(self, images: Sequence[Array]) -> list[Encoding]:
         """Return the encodings of (H, W, 3) uint8 RGB photos, which may differ in size."""
-        frames = [frame_of(image.shape[1], image.shape[0], long_edge_px=self.long_edge_px) for image in images]
-        rasters = [framed(image, frame) for image, frame in zip(images, frames, strict=True)]
-        made: dict[int, Encoding] = {}
-        for group in grouped(rasters, key=lambda raster: raster.shape):
-            runner = batch_runner(
-                ("mast3r encoder", self.file, torch_device().type), rasters[group[0]].shape, self.batch
-            )
-            tokens = runner.map(self._tokens, [rasters[place] for place in group])
-            for place, own in zip(group, tokens, strict=True):
-                made[place] = _encoding(own, rasters[place], frames[place])
-        return [made[place] for place in range(len(images))]
+        return encode_in_batches(
+            images,
+            self._tokens,
+            long_edge_px=self.long_edge_px,
+            patch_px=PATCH,
+            model=("mast3r encoder", self.file, torch_device().type),
+            batch=self.batch,
+        )
 
     def _tokens(self, rasters: Sequence[Array]) -> list[Array]:
         device = torch_device()
@@ -72,10 +65,3 @@ class Mast3rEncoder:
             pixels = on_device(np.stack(rasters), device).permute(0, 3, 1, 2)
             tokens = network.encode(pixels.float() / 127.5 - 1)
             return list(tokens.to(torch.float16).cpu().numpy())
-
-
-def _encoding(tokens: Array, raster: Array, frame: Frame) -> Encoding:
-    width, height = frame.size
-    with opencv_on_one_thread():
-        small = cv2.resize(raster, (width // _COLOR_PX, height // _COLOR_PX), interpolation=cv2.INTER_AREA)
-    return Encoding(tokens, (height // PATCH, width // PATCH), small, frame)

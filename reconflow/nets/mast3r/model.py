@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reconflow.errors import WeightsError
-from reconflow.nets.mast3r.blocks import HEAD_WIDTH, DecoderBlock, EncoderBlock, Mlp, layer_norm
+from reconflow.nets.mast3r.blocks import DecoderBlock, EncoderBlock
 from reconflow.nets.mast3r.rotary import Rotary
+from reconflow.nets.transformer import HEAD_WIDTH, Mlp, PatchEmbedding, block_count, layer_norm
 
 PATCH = 16
 """Pixels along each edge of a token."""
@@ -61,26 +62,14 @@ class Sizes:
         decoder_hidden, decoder_width = shape("dec_blocks.0.mlp.fc1.weight")
         return cls(
             encoder_width=encoder_width,
-            encoder_depth=_depth(shapes, "enc_blocks"),
+            encoder_depth=block_count(shapes, "enc_blocks"),
             encoder_hidden=encoder_hidden,
             decoder_width=decoder_width,
-            decoder_depth=_depth(shapes, "dec_blocks"),
+            decoder_depth=block_count(shapes, "dec_blocks"),
             decoder_hidden=decoder_hidden,
             head_hidden=shape("downstream_head1.head_local_features.fc1.weight")[0],
             head_out=shape("downstream_head1.head_local_features.fc2.weight")[0],
         )
-
-
-class PatchEmbedding(nn.Module):
-    """Pixels → tokens."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.proj = nn.Conv2d(3, width, PATCH, stride=PATCH)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, 3, H, W) to (B, T, width), row by row."""
-        return self.proj(images).flatten(2).transpose(1, 2)
 
 
 class DescriptorHead(nn.Module):
@@ -107,7 +96,7 @@ class Mast3r(nn.Module):
     def __init__(self, sizes: Sizes):
         super().__init__()
         self.sizes = sizes
-        self.patch_embed = PatchEmbedding(sizes.encoder_width)
+        self.patch_embed = PatchEmbedding(sizes.encoder_width, PATCH)
         self.enc_blocks = nn.ModuleList(
             EncoderBlock(sizes.encoder_width, sizes.encoder_hidden) for _ in range(sizes.encoder_depth)
         )
@@ -158,9 +147,3 @@ class Mast3r(nn.Module):
 
 def _decoder(sizes: Sizes) -> nn.ModuleList:
     return nn.ModuleList(DecoderBlock(sizes.decoder_width, sizes.decoder_hidden) for _ in range(sizes.decoder_depth))
-
-
-def _depth(shapes: Mapping[str, tuple[int, ...]], blocks: str) -> int:
-    """Count blocks by their numbers; a gap shows as a missing tensor when the module is filled."""
-    numbers = {int(name.split(".")[1]) for name in shapes if name.startswith(f"{blocks}.")}
-    return max(numbers, default=-1) + 1

@@ -59,6 +59,8 @@ def test_jobs_start_from_the_promoted_configuration_as_soon_as_there_is_one(tmp_
 def test_options_are_described_with_their_presets(web):
     body = web.anna.get("/options").json()
     assert list(body["presets"]) == ["fast", "default", "detailed", "best"]
+    can_rank = {one["name"]: one["usable"] for one in body["retrievers"]}
+    assert can_rank == {"vlad": True} | dict.fromkeys(("mast3r", *(f"dinov2-vit{size}14" for size in "sbl")), False)
     assert list(body["presets_missing"]) == ["best"]
     for part in ("superpoint", "MASt3R_ViTLarge"):
         assert part in body["presets_missing"]["best"]

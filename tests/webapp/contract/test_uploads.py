@@ -39,6 +39,8 @@ def test_an_upload_becomes_a_waiting_job_of_its_owner(web, queued):
             "lightglue does not match features of sift",
         ),
         (None, {"options": '{"extract": {"extractor": "sift,"}}'}, "extract.extractor 'sift,'"),
+        (None, {"options": '{"shortlist": {"retrieval": "nonsense"}}'}, "shortlist.retrieval: unknown retriever"),
+        (None, {"options": '{"shortlist": {"retrieval": "dinov2-vitl14"}}'}, "get dinov2_vitl14_pretrain.pth from"),
         (None, {"options": '{"ingest": {"max_megapixels": 401}}'}, "ingest.max_megapixels must be at most 400"),
         (None, {"options": '{"ingest": {"max_megapixels": 1e300}}'}, "max_megapixels"),
         (None, {"options": '{"reconstruct": {"threads": 1025}}'}, "reconstruct.threads"),

@@ -13,6 +13,7 @@ export const OPTION_WORDS: Record<string, readonly [title: string, help: string]
   "extract.contrast_threshold": ["Least contrast", "Lower values find details in flat surfaces too. SIFT only."],
   "extract.edge_threshold": ["Edge limit", "Higher values keep details along edges. SIFT only."],
   "shortlist.exhaustive_up_to": ["Compare all with all up to (photos)", "Above it, only likely pairs are compared."],
+  "shortlist.retrieval": ["Finder of similar photos", "In large sets; vlad needs nothing, dinov2-vitb14 its weights."],
   "shortlist.retrieval_neighbours": ["Similar photos to compare", "Per photo, in large sets."],
   "shortlist.sequence_neighbours": ["Photos before and after to compare", "By name, in large sets."],
   "shortlist.gps_neighbours": ["Photos nearby to compare", "By GPS position, in large sets."],

@@ -1,4 +1,7 @@
+"""The promises of every encoder of photos: subclass :class:`EncoderContract` for a new one."""
+
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from reconflow.nets.batches import BatchRunner  # noqa: E402
+from reconflow.nets.dinov2 import Dinov2Encoder  # noqa: E402
 from reconflow.nets.mast3r.encoder import Mast3rEncoder  # noqa: E402
 
 
@@ -64,3 +68,17 @@ class TestMast3r(EncoderContract):
         (encoding,) = encoder.encode([photo])
         found = encoding.colors_at(np.array([[15.0, 15.0], [50.0, 15.0]]))
         assert found.tolist() == [[200, 10, 30], [0, 0, 0]]
+
+
+class TestDinov2(EncoderContract):
+    @pytest.fixture
+    def encoder(self, dinov2_weights):
+        return Dinov2Encoder("dinov2-vits14", file=dinov2_weights, long_edge_px=70)
+
+    def test_the_weights_and_what_decides_the_tokens_are_told(self, encoder, dinov2_weights, tmp_path):
+        other = tmp_path / "other.pth"
+        torch.save(torch.load(dinov2_weights) | {"cls_token": torch.ones(1, 1, 128)}, other)
+        told = {encoder.made_with}
+        for change in ({"file": other}, {"long_edge_px": 84}, {"precision": "bf16"}):
+            told.add(replace(encoder, **change).made_with)
+        assert len(told) == 4
