@@ -24,6 +24,19 @@ def test_the_dashboard_opens_from_the_machine_it_runs_on(signed_in, context):
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/status", address)
 
 
+def test_whoever_goes_by_keyboard_keeps_the_place_when_the_cards_are_told_anew(signed_in):
+    signed_in.goto("/#/admin")
+    card = workers_card(signed_in)
+    card.get_by_text("2 workers").wait_for()
+    link = card.get_by_role("link", name="Dask dashboard")
+    link.focus()
+    for _ in range(2):
+        with signed_in.expect_response("**/admin/status"):
+            pass
+    signed_in.wait_for_timeout(200)
+    assert link.evaluate("at => document.activeElement === at")
+
+
 def test_from_elsewhere_the_dashboards_address_is_told(sign_in, service, browser):
     """The page under another name of this machine, as a remote administrator has it."""
     port = service.url.rpartition(":")[2]

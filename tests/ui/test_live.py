@@ -58,6 +58,23 @@ def advance(ledger, job_id, placed):
     assert ledger.advance(job_id, "us", stage="triangulating", progress=70 + placed / 2, message=message)
 
 
+def test_whoever_cancels_sees_that_it_is_under_way(signed_in, mapped):
+    page = signed_in
+    ledger, job_id, _ = mapped
+    page.goto(f"/#/jobs/{job_id}")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    under_way = page.get_by_role("button", name="Cancelling …")
+    under_way.wait_for()
+    assert under_way.is_disabled()
+    assert ledger.is_cancel_requested(job_id)
+    advance(ledger, job_id, 3)
+    page.get_by_text("3 of 20").first.wait_for()
+    assert under_way.is_disabled()
+    ledger.finish(job_id, "us", stage="cancelled", message="Cancelled.")
+    page.get_by_role("heading", name="This job was cancelled").wait_for()
+
+
 def test_points_are_drawn_as_they_come_and_go_with_the_jobs_end(signed_in, mapped, shot):
     page = signed_in
     ledger, job_id, place = mapped

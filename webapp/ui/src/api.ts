@@ -6,7 +6,6 @@ import type {
   ImageEntry,
   Insights,
   Job,
-  JobEvent,
   JobPage,
   NewApiKey,
   OptionsReply,
@@ -58,10 +57,6 @@ export class Api {
 
   async remove(id: string): Promise<void> {
     await this.ask(`/jobs/${id}`, { method: "DELETE" });
-  }
-
-  async events(id: string): Promise<JobEvent[]> {
-    return (await this.json<{ events: JobEvent[] }>(`/jobs/${id}/events`)).events;
   }
 
   async clusters(id: string): Promise<Cluster[]> {
