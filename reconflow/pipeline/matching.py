@@ -64,6 +64,11 @@ def ready_methods(extractors: str, matchers: str) -> tuple[ReadyMethod, ...]:
     )
 
 
+def made_with(one: ReadyMethod) -> str:
+    """Return what besides options decides whether a pair is verified: the matcher, and its level of evidence."""
+    return f"{one.matcher.made_with}, from {one.matcher.acceptance_inliers} inliers"
+
+
 @functools.cache
 def encoder(name: str, precision: Precision) -> ImageEncoder:
     """Return this process's encoder of the name."""

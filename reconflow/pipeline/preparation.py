@@ -14,7 +14,7 @@ from reconflow.nets.weights import Weights, obtain_weights, weights_named
 from reconflow.pipeline.cluster import GPU, Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
-from reconflow.pipeline.matching import encoder, ready_methods
+from reconflow.pipeline.matching import encoder, made_with, ready_methods
 from reconflow.pipeline.stage_counts import StageCounts
 from reconflow.pipeline.tasks import RunContext, extractor
 from reconflow.presets import NEEDS_NO_WEIGHTS
@@ -97,7 +97,7 @@ def prepare(
         config.match,
         config.verify,
         features=", ".join(features.values()),
-        made_with=", ".join([*(one.matcher.made_with for one in ready), verify.MADE_WITH]),
+        made_with=", ".join([*map(made_with, ready), verify.MADE_WITH]),
     )
     return RunContext(
         store=root.url,

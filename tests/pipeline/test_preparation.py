@@ -9,7 +9,9 @@ pytest.importorskip("torch")
 
 from reconflow.config import load_config
 from reconflow.errors import Cancelled, ConfigError, WeightsError
+from reconflow.nets.registry import ACCEPTANCE_INLIERS
 from reconflow.nets.weights import WEIGHTS, weights_named
+from reconflow.pipeline import matching
 from reconflow.pipeline.cluster import Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import Notice, StageAdvanced, StageFinished, StageStarted, ignore
@@ -82,6 +84,28 @@ def test_gpus_that_lack_weights_are_told_of_once_and_nothing_is_fetched(prepared
     assert prepared(placed(GPU=1), tell=heard.append).config.match.matcher == "adalam"
     (notice,) = heard
     assert "`reconflow weights fetch lightglue-aliked` gets it" in notice.message
+
+
+@pytest.fixture
+def fresh_matchers():
+    """Matchers are made anew, before and after."""
+    for made in (matching.matcher, matching.ready_methods):
+        made.cache_clear()
+    yield
+    for made in (matching.matcher, matching.ready_methods):
+        made.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_matchers")
+def test_pairs_are_looked_at_again_when_a_level_of_evidence_changes(prepared, monkeypatch):
+    names = "extract.extractor=sift", "match.matcher=adalam"
+    before = prepared(placed(CPU=1), *names)
+    for made in (matching.matcher, matching.ready_methods):
+        made.cache_clear()
+    monkeypatch.setitem(ACCEPTANCE_INLIERS, ("sift", "adalam"), 19)
+    after = prepared(placed(CPU=1), *names)
+    assert before.features == after.features
+    assert before.geometries != after.geometries
 
 
 RANKED = "shortlist.retrieval=vlad,dinov2-vits14"
