@@ -26,8 +26,9 @@ while time.process_time() < 0.6:
 def harness(monkeypatch):
     """The harness's modules, which scripts find beside themselves."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = ("schema", "measure", "report")
-    yield [importlib.import_module(name) for name in names]
+    names = ("schema", "measure", "markdown", "quality_sections", "speed_sections", "report")
+    made = {name: importlib.import_module(name) for name in names}
+    yield [made[name] for name in ("schema", "measure", "report")]
     for name in names:
         monkeypatch.delitem(sys.modules, name)
 
@@ -77,7 +78,7 @@ def test_the_published_page_is_what_the_measurements_say():
 def test_losses_stand_beside_wins(harness, write):
     schema, _, report = harness
     lost = schema.read_result(write(quality(outcome(80.0, 3.0, registered=6, strays=1), outcome(90.0, 2.0), 1.5)))
-    sentences = "\n".join(report.losses(lost.sets))
+    sentences = "\n".join(report.quality_sections.losses(lost.sets))
     for said in (
         "registers more",
         "scores higher (official): 90.00 against 80.00",
@@ -91,7 +92,15 @@ def test_losses_stand_beside_wins(harness, write):
 def test_a_win_is_no_loss(harness, write):
     schema, _, report = harness
     won = schema.read_result(write(quality(outcome(90.0, 2.0), outcome(80.0, 3.0, registered=6, strays=1), 0.67)))
-    assert report.losses(won.sets) == []
+    assert report.quality_sections.losses(won.sets) == []
+
+
+def test_seconds_of_a_busy_machine_are_told_to_be_none(harness, write):
+    schema, _, report = harness
+    said = "The machine was busy: its seconds are no figures."
+    for load, is_said in ((4.0, False), (4.1, True)):
+        tree = quality(outcome(1.0, 1.0), None, None, machine=MACHINE | {"load_at_start": load})
+        assert (said in report.page({"r.json": schema.read_result(write(tree))})) == is_said
 
 
 @pytest.mark.parametrize(("busy", "said"), [(None, "| 2 | 3.0 | not run on a GPU |"), (0.84, "| 2 | 3.0 | 84% |")])
