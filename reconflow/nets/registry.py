@@ -193,6 +193,7 @@ ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {
     ("sift", "adalam"): 18,
     ("sift", "ratio"): 18,
     **{(name, "adalam"): 20 for name in _ALIKED},
+    ("aliked-n16", "adalam"): 25,
     **{(name, "mnn"): 25 for name in _ALIKED},
     **{(name, "lightglue"): 30 for name in _ALIKED[1:]},
     **{(name, "mnn"): 40 for name in _SUPERPOINT},
