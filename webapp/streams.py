@@ -38,7 +38,7 @@ async def job_stream(
             return
         if time.monotonic() - spoken_at > _HEARTBEAT_S:
             spoken_at = time.monotonic()
-            yield ServerSentEventMessage(comment="still there")
+            yield ServerSentEventMessage(comment="still there", data=None)
         if not events:
             await anyio.sleep(_POLL_S)
 

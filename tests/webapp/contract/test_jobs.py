@@ -115,6 +115,16 @@ def test_a_stream_tells_what_happens_and_ends_with_the_job(web, small_zip, uploa
     assert not any('"stage":"queued"' in line for line in lines)
 
 
+def test_a_stream_with_nothing_to_tell_sends_comments_and_no_event(web, small_zip, upload, monkeypatch):
+    monkeypatch.setattr("webapp.streams._HEARTBEAT_S", 0.2)
+    job_id = upload(web.anna, small_zip).json()["job_id"]
+    threading.Timer(1.5, lambda: web.service.ledger.request_cancel(job_id)).start()
+    answer = web.anna.get(f"/jobs/{job_id}/events", headers={"Accept": "text/event-stream"})
+    blocks = re.split(r"(?:\r?\n){2,}", answer.text.strip())
+    assert blocks.count(": still there") > 1
+    assert all(block == ": still there" or re.search(r"^data: \{", block, re.MULTILINE) for block in blocks)
+
+
 def test_a_stream_of_a_job_that_is_tried_again_goes_on_past_the_first_end(web, small_zip, upload):
     job_id = upload(web.anna, small_zip).json()["job_id"]
     for verb in ("cancel", "retry", "cancel"):

@@ -1,4 +1,5 @@
 import { type Api, ApiError } from "./api";
+import { messages } from "./server-sent";
 import type { JobEvent } from "./wire";
 import { isEnded } from "./words";
 
@@ -50,22 +51,5 @@ async function listen(api: Api, jobId: string, listener: Listener, signal: Abort
     }
     await new Promise((resolve) => setTimeout(resolve, wait));
     wait = Math.min(wait * 2, AGAIN_AT_MOST_MS);
-  }
-}
-
-/** Yields the data of every server-sent event in a body. */
-async function* messages(answer: Response): AsyncGenerator<string> {
-  if (answer.body === null) return;
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const blocks = (rest + value).replaceAll("\r\n", "\n").split("\n\n");
-    rest = blocks.pop() ?? "";
-    for (const block of blocks) {
-      const lines = block.split("\n").filter((line) => line.startsWith("data:"));
-      if (lines.length > 0) yield lines.map((line) => line.slice(5).trimStart()).join("\n");
-    }
   }
 }

@@ -1,3 +1,4 @@
 import "./archive.test";
 import "./cloud.test";
 import "./framing.test";
+import "./server-sent.test";
