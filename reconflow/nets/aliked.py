@@ -4,6 +4,7 @@ Zhao et al., "ALIKED: A Lighter Keypoint and Descriptor Extraction Network via D
 2023. ``aliked-n16rot`` was trained with turned photos, the others are for upright ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from reconflow.config import ExtractConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.nets.checkpoint import fill_module, load_tensors
-from reconflow.nets.devices import models, spares_memory, torch_device
+from reconflow.nets.devices import models, on_device, spares_memory, torch_device
 from reconflow.nets.lean_aliked import LeanAliked
 from reconflow.nets.raster import features_in, has_contrast, reduced
 from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint, weights_named
@@ -52,27 +53,35 @@ class Aliked:
     @spares_memory
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
         """Return the strongest keypoints of ``image`` in its own pixels; parts without any contrast have none."""
-        raster = reduced(image, config.long_edge_px)
-        height, width = raster.shape[:2]
-        shrink = np.array([image.shape[1] / width, image.shape[0] / height], np.float32)
+        return self.extract_batch([image], config=config)[0]
+
+    def extract_batch(self, images: Sequence[Array], *, config: ExtractConfig) -> list[Features]:
+        """Return what ``extract`` does of each of several rasters of one size."""
+        rasters = [reduced(image, config.long_edge_px) for image in images]
+        height, width = rasters[0].shape[:2]
+        shrink = np.array([images[0].shape[1] / width, images[0].shape[0] / height], np.float32)
         network = _network(self.name, obtain_weights(weights_named(self.name)), torch_device())
         if min(height, width) < _SMALLEST_PX:
             nothing = np.zeros((0, network.width), np.float16)
-            return features_in(
-                image, keypoints=nothing[:, :2], scores=nothing[:, 0], descriptors=nothing, shrink=shrink
-            )
+            return [
+                features_in(image, keypoints=nothing[:, :2], scores=nothing[:, 0], descriptors=nothing, shrink=shrink)
+                for image in images
+            ]
         device = torch_device()
         with torch.inference_mode():
-            pixels = torch.tensor(raster, device=device).permute(2, 0, 1).float() / 255
-            allowed = torch.from_numpy(has_contrast(raster, _CONTRAST_RADIUS_PX)).to(device)
-            found = network(pixels, threshold=self.threshold, at_most=config.max_keypoints, allowed=allowed)
-        return features_in(
-            image,
-            keypoints=found.keypoints.cpu().numpy(),
-            scores=found.scores.cpu().numpy(),
-            descriptors=found.descriptors.cpu().numpy(),
-            shrink=shrink,
-        )
+            pixels = on_device(np.stack(rasters), device).permute(0, 3, 1, 2).float() / 255
+            allowed = [on_device(has_contrast(raster, _CONTRAST_RADIUS_PX), device) for raster in rasters]
+            found = network.batch(pixels, threshold=self.threshold, at_most=config.max_keypoints, allowed=allowed)
+        return [
+            features_in(
+                image,
+                keypoints=own.keypoints.cpu().numpy(),
+                scores=own.scores.cpu().numpy(),
+                descriptors=own.descriptors.cpu().numpy(),
+                shrink=shrink,
+            )
+            for image, own in zip(images, found, strict=True)
+        ]
 
 
 def _network(name: str, path: Path, device: torch.device) -> LeanAliked:

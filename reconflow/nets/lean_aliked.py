@@ -7,6 +7,7 @@ head's first layer is linear and so is upsampling, so it is applied first and ei
 128; and descriptors need the stacked features only around keypoints.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -79,20 +80,36 @@ class LeanAliked:
             (H, W) bool: where keypoints may lie.
 
         """
-        scores, pyramid = self.score_map(image)
+        masks = None if allowed is None else [allowed]
+        return self.batch(image[None], threshold=threshold, at_most=at_most, allowed=masks)[0]
+
+    def batch(
+        self, images: Tensor, *, threshold: float, at_most: int, allowed: Sequence[Tensor] | None = None
+    ) -> list[Found]:
+        """Return the keypoints of each of (B, 3, H, W) rasters: the same as alone, since only layers are shared."""
+        scores, pyramids = self.score_maps(images)
+        masks = [None] * len(images) if allowed is None else allowed
+        return [
+            self._found(own, pyramid, threshold=threshold, at_most=at_most, allowed=mask)
+            for own, pyramid, mask in zip(scores, pyramids, masks, strict=True)
+        ]
+
+    def _found(
+        self, scores: Tensor, pyramid: Pyramid, *, threshold: float, at_most: int, allowed: Tensor | None
+    ) -> Found:
         peaks = _peaks(scores, threshold=threshold, at_most=at_most, allowed=allowed)
         keypoints, strength = _refined(scores, peaks)
         order = torch.sort(strength, descending=True, stable=True).indices
         keypoints, strength = keypoints[order], strength[order]
         return Found(keypoints, strength, self._describe(pyramid, keypoints))
 
-    def score_map(self, image: Tensor) -> tuple[Tensor, Pyramid]:
-        """Return the (H, W) scores of a (3, H, W) raster, and what descriptors are made of."""
+    def score_maps(self, images: Tensor) -> tuple[Tensor, list[Pyramid]]:
+        """Return the (B, H, W) scores of (B, 3, H, W) rasters, and what descriptors are made of."""
         model = self.model
-        height, width = image.shape[-2:]
+        height, width = images.shape[-2:]
         right, below = -width % _STEP, -height % _STEP
         left, above = right // 2, below // 2
-        padded = functional.pad(image[None], (left, right - left, above, below - above), mode="replicate")
+        padded = functional.pad(images, (left, right - left, above, below - above), mode="replicate")
         x1 = model.block1(padded)
         x2 = model.block2(model.pool2(x1))
         x3 = model.block3(model.pool4(x2))
@@ -101,8 +118,12 @@ class LeanAliked:
         total = self._first_of_head(x1, maps)
         for layer in model.score_head[1:]:
             total = layer(total)
-        scores = torch.sigmoid(total[0, 0, above : above + height, left : left + width])
-        return scores, Pyramid(x1[0], maps, (left, above), (width, height))
+        scores = torch.sigmoid(total[:, 0, above : above + height, left : left + width])
+        place = (left, above), (width, height)
+        return scores, [
+            Pyramid(x1[n], (maps[0][n : n + 1], maps[1][n : n + 1], maps[2][n : n + 1]), *place)
+            for n in range(len(images))
+        ]
 
     def _first_of_head(self, full: Tensor, maps: tuple[Tensor, ...]) -> Tensor:
         """Apply the score head's first layer, a sum over the four stacked maps, to each of them before upsampling."""

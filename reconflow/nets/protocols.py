@@ -36,6 +36,21 @@ class Extractor(Protocol):
         ...
 
 
+class BatchExtractor(Extractor, Protocol):
+    """An extractor whose network takes several photos at once."""
+
+    def extract_batch(self, images: Sequence[Array], *, config: ExtractConfig) -> list[Features]:
+        """Return what ``extract`` does of each of several rasters of one size.
+
+        Raises
+        ------
+        torch.OutOfMemoryError
+            If they do not fit on the device together.
+
+        """
+        ...
+
+
 class Matcher(Protocol):
     """Finds putative matches between two feature sets; picklable, and safe to use from several threads."""
 
@@ -119,6 +134,11 @@ class TileMatcher(Protocol):
     ) -> Iterator[tuple[int, Finish]]:
         """Yield each pair's place in ``pairs`` and what finishes it, in whatever order the pairs are made."""
         ...
+
+
+def takes_batches(extractor: Extractor) -> TypeGuard[BatchExtractor]:
+    """Tell whether an extractor's network takes several photos at once."""
+    return hasattr(type(extractor), "extract_batch")
 
 
 def matches_tiles(matcher: Matcher | TileMatcher) -> TypeGuard[TileMatcher]:

@@ -6,7 +6,7 @@ and the MIT-licensed ``superpoint_v6``, which normalises after each activation. 
 differently, each as it was trained.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ from reconflow.core.features import Features
 from reconflow.errors import WeightsError
 from reconflow.nets.checkpoint import load_tensors
 from reconflow.nets.devices import models, spares_memory, torch_device
-from reconflow.nets.raster import colors_at, grey_of, reduced
+from reconflow.nets.raster import features_in, grey_of, reduced
 from reconflow.nets.weights import obtain_weights, sha256_of, weights_named
 
 _CELL = 8
@@ -93,21 +93,29 @@ class SuperPointNetwork:
 
     def __call__(self, grey: Tensor, *, threshold: float, at_most: int) -> Found:
         """Return the keypoints of an (H, W) raster of values from 0 to 1."""
-        height, width = (side // _CELL * _CELL for side in grey.shape)
+        return self.batch(grey[None], threshold=threshold, at_most=at_most)[0]
+
+    def batch(self, greys: Tensor, *, threshold: float, at_most: int) -> list[Found]:
+        """Return the keypoints of each of (B, H, W) rasters: the same as alone, since only layers are shared."""
+        height, width = (side // _CELL * _CELL for side in greys.shape[1:])
         if min(height, width) <= 2 * _RADIUS:
-            return _nothing()
-        x = grey[None, None].to(self.device)
+            return [_nothing()] * len(greys)
+        x = greys[:, None].to(self.device)
         shallow, detector, descriptor = self._layers[:8], self._layers[8:10], self._layers[10:]
         for number, layer in enumerate(shallow):
             x = layer(x)
             if number in (1, 3, 5):
                 x = functional.max_pool2d(x, 2)
         cells = detector[1](detector[0](x), activated=False).softmax(dim=1)[:, :-1]
-        heat = spread_maxima(functional.pixel_shuffle(cells, _CELL)[0, 0])
-        heat = torch.where(_has_contrast(grey[:height, :width].to(self.device)), heat, 0)
-        keypoints, scores = _strongest(heat, threshold=threshold, at_most=at_most)
+        heats = functional.pixel_shuffle(cells, _CELL)[:, 0]
         dense = functional.normalize(descriptor[1](descriptor[0](x), activated=False), dim=1)
-        return Found(keypoints, scores, self._sample(dense, keypoints))
+        found: list[Found] = []
+        for number, heat in enumerate(heats):
+            seen = _has_contrast(greys[number, :height, :width].to(self.device))
+            spread = torch.where(seen, spread_maxima(heat), 0)
+            keypoints, scores = _strongest(spread, threshold=threshold, at_most=at_most)
+            found.append(Found(keypoints, scores, self._sample(dense[number : number + 1], keypoints)))
+        return found
 
     def _sample(self, dense: Tensor, keypoints: Tensor) -> Tensor:
         """Interpolate the (1, 256, rows, columns) map at the keypoints."""
@@ -151,27 +159,30 @@ class SuperPoint:
     @spares_memory
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
         """Return the keypoints of ``image`` in its own pixels; parts without any contrast have none."""
-        height, width = image.shape[:2]
-        grey = reduced(grey_of(image), config.long_edge_px)
+        return self.extract_batch([image], config=config)[0]
+
+    def extract_batch(self, images: Sequence[Array], *, config: ExtractConfig) -> list[Features]:
+        """Return what ``extract`` does of each of several rasters of one size."""
+        greys = np.stack([reduced(grey_of(image), config.long_edge_px) for image in images])
         device = torch_device()
         path = self._path()
         network = models().get(
             (self.name, path, device.type), lambda: SuperPointNetwork(load_tensors(path), device=device)
         )
         with torch.inference_mode():
-            pixels = torch.from_numpy(grey.astype(np.float32) / 255)
-            found = network(pixels, threshold=self.threshold, at_most=config.max_keypoints)
-        shrink = np.array([width / grey.shape[1], height / grey.shape[0]], np.float32)
-        keypoints = (found.keypoints.cpu().numpy().astype(np.float32) + 0.5) * shrink
-        return Features(
-            keypoints=keypoints,
-            scales=np.full(len(keypoints), np.sqrt(shrink.prod()), np.float32),
-            orientations=np.zeros(len(keypoints), np.float32),
-            scores=found.scores.cpu().numpy(),
-            descriptors=found.descriptors.cpu().numpy().astype(np.float16),
-            colors=colors_at(image, keypoints),
-            image_size=(width, height),
-        )
+            pixels = torch.from_numpy(greys.astype(np.float32) / 255)
+            found = network.batch(pixels, threshold=self.threshold, at_most=config.max_keypoints)
+        shrink = np.array(images[0].shape[1::-1], np.float32) / np.array(greys.shape[:0:-1], np.float32)
+        return [
+            features_in(
+                image,
+                keypoints=own.keypoints.cpu().numpy().astype(np.float32),
+                scores=own.scores.cpu().numpy(),
+                descriptors=own.descriptors.cpu().numpy(),
+                shrink=shrink,
+            )
+            for image, own in zip(images, found, strict=True)
+        ]
 
 
 def spread_maxima(heat: Tensor) -> Tensor:

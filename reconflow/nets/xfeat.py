@@ -3,6 +3,7 @@
 Potje, Cadar, Araujo, Martins and Nascimento, "XFeat: Accelerated Features for Lightweight Image Matching", CVPR 2024.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from kornia.feature import XFeat
+from torch import Tensor
 
 from reconflow.config import ExtractConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.nets.checkpoint import fill_module, load_tensors
-from reconflow.nets.devices import models, spares_memory, torch_device
+from reconflow.nets.devices import models, on_device, spares_memory, torch_device
 from reconflow.nets.raster import features_in, has_contrast, reduced
 from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint, weights_named
 
@@ -38,26 +40,35 @@ class XFeatExtractor:
     @spares_memory
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
         """Return the strongest keypoints of ``image`` in its own pixels; parts without any contrast have none."""
-        raster = reduced(image, config.long_edge_px)
-        height, width = raster.shape[:2]
+        return self.extract_batch([image], config=config)[0]
+
+    def extract_batch(self, images: Sequence[Array], *, config: ExtractConfig) -> list[Features]:
+        """Return what ``extract`` does of each of several rasters of one size."""
+        rasters = [reduced(image, config.long_edge_px) for image in images]
         device = torch_device()
         model = _network(obtain_weights(weights_named(self.name)), device)
         with torch.inference_mode():
-            pixels = torch.tensor(raster, device=device).permute(2, 0, 1)[None].float() / 255
-            found = model.detectAndCompute(pixels, top_k=config.max_keypoints)[0]
-        # kornia resizes to multiples of 32 and scales pixel numbers back by the ratio, which moves their centres.
-        inner = np.array([max(_STEP, side // _STEP * _STEP) for side in (width, height)], np.float32)
-        keypoints = found["keypoints"].cpu().numpy() * (inner / (width, height))
-        shrink = np.array(image.shape[1::-1], np.float32) / inner
-        columns, rows = ((keypoints + 0.5) * np.array([width, height]) / inner).astype(int).T
-        seen = has_contrast(raster, _CONTRAST_RADIUS_PX)[rows.clip(0, height - 1), columns.clip(0, width - 1)]
-        return features_in(
-            image,
-            keypoints=keypoints[seen],
-            scores=found["scores"].cpu().numpy()[seen],
-            descriptors=found["descriptors"].cpu().numpy()[seen],
-            shrink=shrink,
-        )
+            pixels = on_device(np.stack(rasters), device).permute(0, 3, 1, 2).float() / 255
+            found = model.detectAndCompute(pixels, top_k=config.max_keypoints)
+        return [_features(*own) for own in zip(images, rasters, found, strict=True)]
+
+
+def _features(image: Array, raster: Array, found: Mapping[str, Tensor]) -> Features:
+    """Return what kornia's module found in a raster as features of its photo."""
+    height, width = raster.shape[:2]
+    # kornia resizes to multiples of 32 and scales pixel numbers back by the ratio, which moves their centres.
+    inner = np.array([max(_STEP, side // _STEP * _STEP) for side in (width, height)], np.float32)
+    keypoints = found["keypoints"].cpu().numpy() * (inner / (width, height))
+    shrink = np.array(image.shape[1::-1], np.float32) / inner
+    columns, rows = ((keypoints + 0.5) * np.array([width, height]) / inner).astype(int).T
+    seen = has_contrast(raster, _CONTRAST_RADIUS_PX)[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    return features_in(
+        image,
+        keypoints=keypoints[seen],
+        scores=found["scores"].cpu().numpy()[seen],
+        descriptors=found["descriptors"].cpu().numpy()[seen],
+        shrink=shrink,
+    )
 
 
 def _network(path: Path, device: torch.device) -> XFeat:

@@ -1,7 +1,7 @@
 """CPU work of a task that has a GPU, done beside it: the GPU should never wait for a core."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -28,6 +28,24 @@ def overlapped(calls: Iterable[Callable[[], T]], *, threads: int) -> Iterator[T]
                     yield waiting.popleft().result()
                     if not waiting:
                         break
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for left in waiting:
+                left.cancel()
+
+
+def begun(calls: Sequence[Callable[[], T]], *, threads: int) -> Iterator[T]:
+    """Yield what calls return, in their order, all of them begun in threads when the first is asked for.
+
+    Without threads each call is done when it is asked for. An error ends everything: what waits is dropped.
+    """
+    if not threads:
+        yield from (call() for call in calls)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="beside-gpu") as pool:
+        waiting = deque(pool.submit(call) for call in calls)
+        try:
             while waiting:
                 yield waiting.popleft().result()
         finally:

@@ -15,6 +15,7 @@ from reconflow.core.cameras import Camera
 from reconflow.core.images import ImageRecord
 from reconflow.core.pairs import Pair, shares, tiles
 from reconflow.core.scenes import Scene
+from reconflow.nets.batches import grouped
 from reconflow.stages.cameras import CameraRig
 from reconflow.store.geometries import StoredPair, pair_key, view_key
 from reconflow.store.keys import fingerprint
@@ -328,6 +329,16 @@ def ingest_task(files: Sequence[tuple[str, str]]) -> IngestTask:
 def extract_task(images: Sequence[ImageRecord], extractor: str) -> ExtractTask:
     """Return the task for ``images``."""
     return ExtractTask(fingerprint(extractor, [image.content for image in images])[:16], tuple(images), extractor)
+
+
+def photo_batches(images: Sequence[ImageRecord], *, at_most: int) -> list[tuple[int, ...]]:
+    """Return the places of photos that a network may take together: those of one size as they stand."""
+
+    def size(record: ImageRecord) -> tuple[int, int]:
+        turned = record.quarters % 2
+        return (record.height, record.width) if turned else (record.width, record.height)
+
+    return [part for group in grouped(images, key=size) for part in _batches(group, at_most)]
 
 
 def match_task(images: Sequence[TileImage], pairs: Sequence[TilePair]) -> MatchTask:

@@ -7,7 +7,7 @@ does to a library must not take the rest of its tile along.
 
 import functools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from reconflow.config import PipelineConfig, Precision
+from reconflow.core.arrays import Array
 from reconflow.core.encodings import Encoding
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord, Unreadable
@@ -25,6 +26,7 @@ from reconflow.core.matches import Matches
 from reconflow.core.pairs import Pair
 from reconflow.core.union import FeatureUnion, unite
 from reconflow.errors import Cancelled, DependencyError, OutputError, ReconflowError, StoreError
+from reconflow.nets.extraction import PHOTOS_IN_A_BATCH
 from reconflow.nets.protocols import Extractor, Finish, matches_tiles
 from reconflow.nets.registry import EXTRACTORS, create_extractor
 from reconflow.pipeline.control import RunLine, TaskControl
@@ -37,10 +39,10 @@ from reconflow.pipeline.matching import (
     ready_methods,
     tile_matches,
 )
-from reconflow.pipeline.overlap import Ahead, overlapped
+from reconflow.pipeline.overlap import Ahead, begun, overlapped
 from reconflow.pipeline.photo_cache import PhotoCache
-from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask, TileImage
-from reconflow.stages.extract import extract_features
+from reconflow.pipeline.plan import ExtractTask, IngestTask, MatchTask, TileImage, photo_batches
+from reconflow.stages.extract import extract_together
 from reconflow.stages.ingest import ingest_image, read_image
 from reconflow.store.encodings import EncodingStore, read_encodings
 from reconflow.store.features import FeatureStore, read_features
@@ -121,26 +123,55 @@ def ingest(task: IngestTask, context: RunContext) -> IngestOutcome:
 def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     """Extract the features of a batch of photos into one pack."""
     control = TaskControl(context.line, stage="extract", task=task.key)
-    config = msgspec.structs.replace(context.config.extract, extractor=task.extractor)
-    _before_learned(context, needed=EXTRACTORS[task.extractor].learned)
-    found: list[tuple[ImageRecord, Features]] = []
-    failed: dict[str, str] = {}
-    for done, record in enumerate(task.images):
+    learned = EXTRACTORS[task.extractor].learned
+    _before_learned(context, needed=learned)
+    gpu = learned and (control.has_gpu or _sees_gpu())
+    # On cores a batch only leaves the caches, and holds photos that nobody needs yet.
+    batches = photo_batches(task.images, at_most=PHOTOS_IN_A_BATCH if gpu else 1)
+    reading = [partial(_read, task.images[place]) for batch in batches for place in batch]
+    photos = begun(reading, threads=context.config.execution.threads_beside_gpu if gpu else 0)
+    made: dict[int, Features | str] = {}
+    for batch in batches:
         control.check()
-        try:
-            image = read_image(record.path)
-            made = extract_features(
-                image, config=config, extractor=extractor(config.extractor), quarters=record.quarters
-            )
-            found.append((record, made))
-        except _FATAL:
-            raise
-        except Exception as error:
-            logger.debug("extraction from %s failed", record.name, exc_info=True)
-            failed[record.name] = _reason(error)
-        control.advance(done + 1, record.name)
+        read = {place: next(photos) for place in batch}
+        made.update(_extracted({place: one for place, one in read.items() if not isinstance(one, str)}, task, context))
+        made.update({place: one for place, one in read.items() if isinstance(one, str)})
+        control.advance(len(made), task.images[batch[-1]].name)
+    images = enumerate(task.images)
+    found = [(record, features) for place, record in images if not isinstance(features := made[place], str)]
+    failed = {task.images[place].name: reason for place, reason in sorted(made.items()) if isinstance(reason, str)}
     refs = FeatureStore(open_root(context.store), context.features[task.extractor]).write(found)
     return ExtractOutcome(refs, failed, sum(len(features) for _, features in found))
+
+
+def _read(record: ImageRecord) -> Array | str:
+    """Return a photo's raster, or why it cannot be read."""
+    try:
+        return read_image(record.path)
+    except _FATAL:
+        raise
+    except Exception as error:
+        logger.debug("reading of %s failed", record.name, exc_info=True)
+        return _reason(error)
+
+
+def _extracted(photos: Mapping[int, Array], task: ExtractTask, context: RunContext) -> dict[int, Features | str]:
+    """Return the features of a batch; where that fails of each photo alone, so that each fails for itself."""
+    config = msgspec.structs.replace(context.config.extract, extractor=task.extractor)
+    quarters = [task.images[place].quarters for place in photos]
+    try:
+        made = extract_together(
+            list(photos.values()), config=config, extractor=extractor(config.extractor), quarters=quarters
+        )
+        return dict(zip(photos, made, strict=True))
+    except _FATAL:
+        raise
+    except Exception as error:
+        names = " and ".join(task.images[place].name for place in photos)
+        logger.debug("extraction from %s failed", names, exc_info=True)
+        if len(photos) == 1:
+            return dict.fromkeys(photos, _reason(error))
+    return {n: one for place, photo in photos.items() for n, one in _extracted({place: photo}, task, context).items()}
 
 
 def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:

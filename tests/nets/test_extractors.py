@@ -9,6 +9,7 @@ import pytest
 
 from reconflow.config import ExtractConfig
 from reconflow.core.features import Features
+from reconflow.nets.extraction import extract_many
 from reconflow.nets.protocols import Extractor
 from reconflow.nets.registry import create_extractor
 from reconflow.nets.weights import WEIGHTS
@@ -17,6 +18,12 @@ from reconflow.nets.weights import WEIGHTS
 def same(a: Features, b: Features) -> bool:
     names = ("keypoints", "scales", "orientations", "scores", "descriptors", "colors")
     return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
+
+
+def same_places(a: Features, b: Features) -> list[int]:
+    """Return for each keypoint of ``a`` the row of ``b`` that is nearest in place and angle."""
+    first, second = (np.column_stack([one.keypoints, one.orientations]) for one in (a, b))
+    return [int(np.abs(second - own).sum(axis=1).argmin()) for own in first]
 
 
 class ExtractorContract:
@@ -90,6 +97,25 @@ class ExtractorContract:
         np.testing.assert_allclose(reduced.scales, 2 * as_is.scales, rtol=1e-5)
         assert np.array_equal(reduced.descriptors, as_is.descriptors)
 
+    def test_photos_in_a_batch_have_the_features_they_have_alone(self, extractor, texture, other_texture):
+        """Of three sizes, one of them twice as large as the network sees it, and one photo without any texture."""
+        config = ExtractConfig(extractor=self.name, max_keypoints=400, long_edge_px=480)
+        large = np.repeat(np.repeat(other_texture, 2, axis=0), 2, axis=1)
+        plain = np.full_like(texture, 128)
+        images = [texture, large, other_texture, texture[:200], plain, other_texture[::-1].copy(), large]
+        together = extract_many(extractor, images, config=config)
+        for image, found in zip(images, together, strict=True):
+            alone = extractor.extract(image, config=config)
+            assert (found.image_size, len(found)) == (alone.image_size, len(alone))
+            np.testing.assert_allclose(found.scores, alone.scores, rtol=1e-4)
+            rows = same_places(found, alone)  # two of equal score may have changed places
+            assert sorted(rows) == list(range(len(alone)))
+            np.testing.assert_allclose(found.keypoints, alone.keypoints[rows], atol=1e-3)
+            halves = 2.0**-10 if found.descriptors.dtype == np.float16 else 0  # the last bit may round the other way
+            own, others = found.descriptors.astype(float), alone.descriptors[rows].astype(float)
+            np.testing.assert_allclose(own, others, atol=1e-5, rtol=halves)
+            assert np.array_equal(found.colors, alone.colors[rows])
+
     def test_colours_are_those_at_the_keypoints(self, extractor, config, texture):
         features = extractor.extract(texture, config=config)
         columns, rows = np.floor(features.keypoints).astype(int).T
@@ -144,7 +170,7 @@ class TestXFeat(LearnedContract):
 @pytest.mark.parametrize(
     ("name", "forward"),
     [
-        ("aliked-t16", "reconflow.nets.lean_aliked.LeanAliked.__call__"),
+        ("aliked-t16", "reconflow.nets.lean_aliked.LeanAliked.batch"),
         ("xfeat", "kornia.feature.XFeat.detectAndCompute"),
     ],
 )

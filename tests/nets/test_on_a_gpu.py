@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 from reconflow.config import ExtractConfig, MatchConfig  # noqa: E402
 from reconflow.nets import devices  # noqa: E402
 from reconflow.nets.batches import batch_runner  # noqa: E402
+from reconflow.nets.extraction import extract_many  # noqa: E402
 from reconflow.nets.mast3r.encoder import Mast3rEncoder  # noqa: E402
 from reconflow.nets.mast3r.matcher import Mast3rMatcher  # noqa: E402
 from reconflow.nets.protocols import View  # noqa: E402
@@ -72,6 +73,20 @@ def test_a_gpu_finds_the_keypoints_that_a_cpu_finds(name, texture, on_cpu):
     mine, theirs = extractor.extract(texture, config=config), on_cpu(lambda: extractor.extract(texture, config=config))
     gaps = np.linalg.norm(mine.keypoints[:, None] - theirs.keypoints[None], axis=2).min(axis=1)
     assert (gaps < 0.1).mean() > 0.98
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize("name", ["aliked-t16", "aliked-n16rot", "xfeat"])
+def test_photos_in_a_batch_have_the_keypoints_they_have_alone_however_little_fits(
+    name, texture, other_texture, bounded
+):
+    extractor, config = create_extractor(name), ExtractConfig(extractor=name, max_keypoints=500)
+    alone = [extractor.extract(image, config=config) for image in (texture, other_texture)] * 64
+    bounded(1.0)
+    together = extract_many(extractor, [texture, other_texture] * 64, config=config, batch=128)
+    for mine, theirs in zip(together, alone, strict=True):
+        gaps = np.linalg.norm(mine.keypoints[:, None] - theirs.keypoints[None], axis=2).min(axis=1)
+        assert (gaps < 0.1).mean() > 0.98
 
 
 @pytest.mark.usefixtures("weights")

@@ -1,0 +1,155 @@
+"""The task that extracts features, with an extractor that is told where to fail."""
+
+import hashlib
+import threading
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reconflow.config import load_config
+from reconflow.core.features import Features
+from reconflow.core.images import ImageRecord
+from reconflow.errors import StoreError
+from reconflow.nets.batches import batch_runner
+from reconflow.pipeline import tasks
+from reconflow.pipeline.control import RunLine
+from reconflow.pipeline.plan import extract_task
+from reconflow.store.features import read_features
+from reconflow.store.root import open_root
+
+WIDE, TALL = (64, 48), (48, 64)
+SIZES = [WIDE, WIDE, TALL, WIDE, TALL, WIDE, WIDE, TALL]
+
+
+class Told:
+    """Takes batches; knows a photo by its grey value, and remembers what it was asked and how large it was."""
+
+    name = made_with = "xfeat"
+
+    def __init__(self, fails=(), room=100, error=None):
+        self.fails, self.room, self.error = fails, room, error or RuntimeError("CUDA error")
+        self.asked = []
+
+    def extract(self, image, *, config):
+        return self._made([image])[0]
+
+    def extract_batch(self, images, *, config):
+        return self._made(images)
+
+    def _made(self, images):
+        numbers = [int(image[0, 0, 0]) // 10 for image in images]
+        self.asked.append((numbers, {image.shape for image in images}))
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if set(numbers) & set(self.fails):
+            raise self.error
+        return [features(number, image.shape[1::-1]) for number, image in zip(numbers, images, strict=True)]
+
+
+def features(number, size):
+    ones, place = np.ones(1, np.float32), np.full((1, 2), number, np.float32)
+    return Features(place, ones, 0 * ones, ones, np.zeros((1, 4), np.uint8), np.zeros((1, 3), np.uint8), size)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Eight photos of two sizes; the grey value of number n is 10 n."""
+    records = []
+    for number, (width, height) in enumerate(SIZES):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(np.full((height, width, 3), 10 * number, np.uint8)).save(path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        records.append(ImageRecord(name=path.name, path=str(path), sha256=digest, width=width, height=height))
+    return records
+
+
+@pytest.fixture
+def extract(tmp_path, photos, monkeypatch):
+    """Return a function that does the task with an extractor, on a worker that sees a GPU or none."""
+    context = tasks.RunContext(str(tmp_path / "store"), load_config(), {"xfeat": "f" * 40}, "", RunLine("test"))
+
+    def run(extractor, *, gpu, images=photos):
+        batch_runner.cache_clear()
+        monkeypatch.setattr(tasks, "_sees_gpu", lambda: gpu)
+        monkeypatch.setattr(tasks, "extractor", lambda _: extractor)
+        outcome = tasks.extract(extract_task(images, "xfeat"), context)
+        stored = read_features(open_root(context.store), list(outcome.refs.values()))
+        places = {sha: float(stored[ref].keypoints[0, 0]) for sha, ref in outcome.refs.items()}
+        numbers = {photo.name: places[photo.content] for photo in images if photo.content in places}
+        return numbers, outcome
+
+    return run
+
+
+def all_but(*failed):
+    return {f"{number}.png": number for number in range(len(SIZES)) if number not in failed}
+
+
+def test_a_gpu_takes_photos_of_one_size_together_and_each_has_its_own_features(extract):
+    told = Told()
+    numbers, outcome = extract(told, gpu=True)
+    assert [numbers for numbers, _ in told.asked] == [[0, 1, 3, 5, 6], [2, 4, 7]]
+    assert numbers == all_but()
+    assert [ref.row for ref in outcome.refs.values()] == list(range(8))
+
+
+def test_photos_that_lie_go_with_those_that_have_their_size_upright(extract, photos):
+    told = Told()
+    some = [photos[0], msgspec.structs.replace(photos[2], quarters=1), photos[4]]
+    assert extract(told, gpu=True, images=some)[1].failed == {}
+    assert [numbers for numbers, _ in told.asked] == [[0, 2], [4]]
+    assert [len(shapes) for _, shapes in told.asked] == [1, 1]
+
+
+def test_cores_take_one_photo_after_the_other(extract):
+    told = Told()
+    assert extract(told, gpu=False)[0] == all_but()
+    assert [len(numbers) for numbers, _ in told.asked] == [1] * 8
+
+
+def test_batches_halve_where_memory_runs_out_and_no_photo_is_lost(extract):
+    told = Told(room=2)
+    assert extract(told, gpu=True)[0] == all_but()
+    assert [len(numbers) for numbers, _ in told.asked] == [5, 2, 2, 1, 3, 1, 1, 1]
+
+
+def test_a_photo_that_fails_costs_itself_and_nothing_of_its_batch(extract):
+    numbers, outcome = extract(Told(fails=[3]), gpu=True)
+    assert numbers == all_but(3)
+    assert outcome.failed == {"3.png": "RuntimeError: CUDA error"}
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_a_photo_that_cannot_be_read_is_told_and_the_others_are_there(extract, photos, gpu):
+    (broken,) = [photo for photo in photos if photo.name == "5.png"]
+    Path(broken.path).write_bytes(b"no photo")
+    numbers, outcome = extract(Told(), gpu=gpu)
+    assert numbers == all_but(5)
+    assert list(outcome.failed) == ["5.png"]
+
+
+def test_what_concerns_the_run_ends_the_task(extract):
+    with pytest.raises(StoreError):
+        extract(Told(fails=[3], error=StoreError("the store is gone")), gpu=True)
+
+
+def test_photos_are_read_while_a_gpu_works(extract, monkeypatch):
+    plain, begun, met = tasks.read_image, threading.Event(), []
+
+    def noted(path):
+        if Path(path).name == "7.png":  # of the second batch
+            begun.set()
+        return plain(path)
+
+    class Waiting(Told):
+        def extract_batch(self, images, *, config):
+            met.append(begun.wait(timeout=10))
+            return super().extract_batch(images, config=config)
+
+    monkeypatch.setattr(tasks, "read_image", noted)
+    assert extract(Waiting(), gpu=True)[0] == all_but()
+    assert met == [True, True]
