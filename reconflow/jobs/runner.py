@@ -7,6 +7,7 @@ one of the two files where ``except Exception`` may stand: whatever a job does m
 
 import contextlib
 import logging
+import math
 import threading
 import time
 import uuid
@@ -224,6 +225,7 @@ class Runner:
             on_event=hear,
             is_cancelled=lease.is_over,
             watched=True,
+            patience_s=math.inf,  # a job waits until it is late
         )
         self._publish(result, job, lease)
         return result

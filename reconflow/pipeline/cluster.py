@@ -28,6 +28,8 @@ from reconflow.pipeline.gpus import HOW_TO_USE_GPUS, NO_GPU, VISIBLE, chosen_gpu
 
 logger = logging.getLogger(__name__)
 
+PATIENCE_S = 60.0
+"""How long a run waits for workers it cannot do without."""
 COMPUTE = "CPU"
 GPU = "GPU"
 MAPPER = "MAPPER"
@@ -160,7 +162,7 @@ def open_client(
 
 
 def placement(
-    client: Client, *, timeout_s: float = 60.0, is_cancelled: Callable[[], bool] = lambda: False
+    client: Client, *, timeout_s: float = PATIENCE_S, is_cancelled: Callable[[], bool] = lambda: False
 ) -> Placement:
     """Return where tasks may go, waiting for workers that are still starting.
 

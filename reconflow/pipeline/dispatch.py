@@ -1,6 +1,8 @@
 """Tasks onto the cluster, outcomes and progress back: one loop in the caller's thread."""
 
+import contextlib
 import queue
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -11,9 +13,12 @@ from distributed import Client, Event, Future, KilledWorker
 from distributed.client import FutureCancelledError
 
 from reconflow.errors import Cancelled, ClusterError
+from reconflow.pipeline.cluster import PATIENCE_S
 from reconflow.pipeline.control import RunLine
 
 _POLL_S = 0.5
+_LOOK_S = 3.0
+"""Between two looks at who is there, where nothing happens."""
 
 
 class Task(Protocol):
@@ -66,13 +71,18 @@ class Dispatcher:
         The run's names on the scheduler.
     is_cancelled : callable
         Asked twice a second in the caller's thread.
+    patience_s : float
+        How long tasks wait when no worker is left that could take them.
 
     """
 
-    def __init__(self, client: Client, line: RunLine, *, is_cancelled: Callable[[], bool]):
+    def __init__(
+        self, client: Client, line: RunLine, *, is_cancelled: Callable[[], bool], patience_s: float = PATIENCE_S
+    ):
         self._client = client
         self._line = line
         self._is_cancelled = is_cancelled
+        self._patience_s = patience_s
         self._inbox: queue.SimpleQueue[Future | dict[str, Any]] = queue.SimpleQueue()
 
     def __enter__(self) -> "Dispatcher":
@@ -112,12 +122,13 @@ class Dispatcher:
         flight = _Flight(self._client, self._line, body, stage=stage, resources=resources, arguments=arguments)
         suspects: list[TaskT] = []
         units: dict[str, int] = {}
+        absence = _Absence(self._client, resources, patience_s=self._patience_s)
         try:
             flight.submit(tasks, self._inbox, homes=homes)
             while flight.waiting or suspects:
                 if not flight.waiting:
                     flight.submit([suspects.pop()], self._inbox)
-                message = self._next()
+                message = self._next(absence)
                 if isinstance(message, dict):
                     if message["stage"] == stage:
                         units[message["task"]] = message["done"]
@@ -145,7 +156,7 @@ class Dispatcher:
         if self._is_cancelled():
             raise Cancelled("the run was cancelled")
 
-    def _next(self) -> Future | dict[str, Any]:
+    def _next(self, absence: "_Absence") -> Future | dict[str, Any]:
         while True:
             self.check()
             try:
@@ -153,12 +164,42 @@ class Dispatcher:
             except queue.Empty:
                 if self._client.status not in ("running", "newly-created", "connecting"):
                     raise ClusterError("the scheduler was lost; run the same command again to go on") from None
+                absence.check()
 
     def _stop(self, flight: "_Flight[Any]") -> None:
         """Tell running tasks to end and take back waiting ones; a running thread cannot be stopped from outside."""
         if flight.waiting and self._client.status == "running":
             Event(self._line.cancel, client=self._client).set()
             self._client.cancel([future for future, _ in flight.waiting.values()])
+
+
+class _Absence:
+    """For how long there has been no worker that could take a stage's tasks."""
+
+    def __init__(self, client: Client, resources: dict[str, float], *, patience_s: float):
+        self._client = client
+        self._resources = resources
+        self._patience_s = patience_s
+        self._look_at = 0.0
+        self._since: float | None = None
+
+    def check(self) -> None:
+        """Raise :class:`ClusterError` once it has lasted too long; asks the scheduler every few seconds."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_S
+        with contextlib.suppress(OSError):  # a scheduler that is lost is told of elsewhere
+            if _slots(self._client, self._resources):
+                self._since = None
+                return
+        self._since = self._since or now
+        if now - self._since >= self._patience_s:
+            kind = f"worker that offers {', '.join(self._resources)}" if self._resources else "worker"
+            raise ClusterError(
+                f"there has been no {kind} for {now - self._since:.0f} s: start one with `reconflow work ADDRESS` and "
+                "run the same command again to go on"
+            )
 
 
 class _Flight(Generic[TaskT]):

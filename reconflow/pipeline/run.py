@@ -23,7 +23,7 @@ from reconflow.nets.methods import parse_methods
 from reconflow.nets.retrievers import VLAD, parse_retrievers
 from reconflow.pipeline import mapping, tasks
 from reconflow.pipeline.cloud import CloudOutcome, load_cloud_library, write_clouds
-from reconflow.pipeline.cluster import COMPUTE, MAPPER, Placement, placement
+from reconflow.pipeline.cluster import COMPUTE, MAPPER, PATIENCE_S, Placement, placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.dispatch import Died, Dispatcher, Done
 from reconflow.pipeline.events import EventSink, Notice, ignore
@@ -73,6 +73,7 @@ def run(
     on_event: EventSink = ignore,
     is_cancelled: Callable[[], bool] = lambda: False,
     watched: bool = False,
+    patience_s: float = PATIENCE_S,
 ) -> RunResult:
     """Reconstruct a folder or ZIP of photos into the folder ``out``.
 
@@ -94,6 +95,8 @@ def run(
         Asked several times a second; the run ends with :class:`Cancelled` once it says so.
     watched : bool
         Whether points of scenes that are being mapped lie in ``work/live`` meanwhile, for viewers.
+    patience_s : float
+        How long to wait for workers when none is there, or none of a kind that is needed.
 
     Raises
     ------
@@ -109,11 +112,11 @@ def run(
     """
     with RunFolder(out) as folder:
         line = RunLine(uuid.uuid4().hex[:12])
-        dispatcher = Dispatcher(client, line, is_cancelled=is_cancelled)
+        dispatcher = Dispatcher(client, line, is_cancelled=is_cancelled, patience_s=patience_s)
         files = open_photos(photos, unpack_to=folder.photos, check=dispatcher.check)
         root = open_root(store or str(folder.default_store))
         with dispatcher:
-            where = placement(client, is_cancelled=is_cancelled)
+            where = placement(client, timeout_s=patience_s, is_cancelled=is_cancelled)
             config = settle(config, where=where, tell=on_event)
             context = prepare(
                 root, config, line, where=where, photos=len(files), tell=on_event, is_cancelled=is_cancelled

@@ -11,7 +11,7 @@ import pytest
 from distributed import Client, get_task_stream
 
 from reconflow.config import load_config
-from reconflow.errors import NotReadyError
+from reconflow.errors import ClusterError, NotReadyError
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import User
 from reconflow.jobs.runner_process import RunnerProcess
@@ -20,6 +20,7 @@ from reconflow.jobs.settings import load_settings
 from reconflow.jobs.states import FINISHED
 from reconflow.nets.weights import weights_named
 from reconflow.pipeline.cluster import placement
+from reconflow.pipeline.events import StageAdvanced
 from reconflow.pipeline.run import run
 from reconflow.world.photos import make_sample
 
@@ -176,6 +177,31 @@ def test_work_says_when_there_is_no_scheduler():
     )
     assert done.returncode == 2
     assert "cannot be reached: is it running?" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_whose_last_worker_is_gone_says_so_and_goes_on_later(scheduler, tmp_path):
+    process, address = scheduler
+    sample = make_sample(tmp_path / "photos", scenes=("courtyard",), photos_per_scene=5, strays=0, size=(640, 480))
+    options = {"config": load_config(overrides=["extract.max_keypoints=1500", "execution.images_per_tile=2"])}
+    lend = ("reconflow.cli", "work", address, "--workers", 1, "--mapper")
+    with Client(address) as client:
+        with start(*lend) as first:
+            client.wait_for_workers(2, timeout=60)
+
+            def hear(event):
+                if isinstance(event, StageAdvanced) and event.stage == "match":
+                    first.kill()
+
+            started = time.monotonic()
+            with pytest.raises(ClusterError, match=r"no worker that offers CPU for \d+ s: start one"):
+                run(sample.images, tmp_path / "out", client=client, on_event=hear, patience_s=4, **options)
+            assert time.monotonic() - started < 60
+        with start(*lend) as second:
+            result = run(sample.images, tmp_path / "out", client=client, **options)
+            process.terminate()
+            second.communicate(timeout=60)
+    assert len(result.clusters[0].images) == 5
 
 
 @pytest.fixture
