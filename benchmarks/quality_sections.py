@@ -1,10 +1,10 @@
 """Sections of the page on what runs and matchers reach."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from markdown import NONE, machine, number, peak, seconds, table
-from schema import Combinations, Outcome, Pairs, Quality, Scoring, SetResult
+from markdown import NONE, machine, number, peak, seconds, sentence, table
+from schema import Combinations, Drift, Outcome, Pairs, Quality, Scoring, SetResult
 
 _WORTH_TELLING = 1.005
 """Time ratios closer to one than this are a draw."""
@@ -164,3 +164,26 @@ def pairs(result: Pairs) -> str:
         f"At most {result.keypoints} keypoints of each extractor, {result.long_edge_px} px; poses from known cameras."
     )
     return f"{machine(result.machine)}\n\n{about}\n\n" + table(head, lines)
+
+
+def drift(result: Drift) -> str:
+    """How often the drift check is wrong."""
+    about = (
+        f"Baselines of so many scenes, and one scene more, {result.draws} draws each: how often it is called drifted,"
+        " and in brackets how often highly; as it is (wrongly), and after a change (rightly)."
+    )
+    parts = [machine(result.machine), about]
+    for kind in result.kinds:
+        changes = list(kind.rows[0].flagged)
+        lines = [
+            [str(row.baseline), *(f"{row.flagged[c]:.0%} ({row.high[c]:.0%})" for c in changes), _culprits(row.wrongly)]
+            for row in kind.rows
+        ]
+        parts.append(f"### {sentence(kind.name)[:-1]}: {kind.scenes} scenes, {kind.photos} photos")
+        parts.append(table(["scenes in the baseline", *changes, "wrongly by"], lines))
+    return "\n\n".join(parts)
+
+
+def _culprits(shares: Mapping[str, float]) -> str:
+    told = sorted(shares.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {share:.0%}" for name, share in told) or NONE

@@ -16,6 +16,7 @@ from schema import (
     Batches,
     Combinations,
     Dense,
+    Drift,
     LeanAlikedResult,
     Matching,
     Page,
@@ -81,6 +82,7 @@ _KINDS: dict[type, tuple[str, Callable[[Any], str]]] = {
     Scoring: ("The IMC2025 metric beside an independent implementation", quality_sections.scoring),
     Matching: ("Search and matching beside what they replace", speed_sections.matching),
     Pairs: ("Features and matchers on pairs of photos", quality_sections.pairs),
+    Drift: ("How often the drift check is wrong", quality_sections.drift),
 }
 """Title and body of a section, by what a file holds."""
 

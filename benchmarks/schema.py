@@ -329,6 +329,36 @@ class Workers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """Median over the turns of one worker's time over that of several."""
 
 
+class DriftRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Baselines of so many scenes; shares of the draws."""
+
+    baseline: int
+    flagged: dict[str, float]
+    """By change: how often the scene was called drifted at all."""
+    high: dict[str, float]
+    """By change: how often highly."""
+    wrongly: dict[str, float]
+    """By feature: how often it called an unchanged scene drifted."""
+
+
+class DriftKind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of service."""
+
+    name: str
+    scenes: int
+    photos: int
+    rows: list[DriftRow]
+
+
+class Drift(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="drift"):
+    """How often the drift check is wrong, by ``quality/drift.py``."""
+
+    machine: Machine
+    draws: int
+    seed: int
+    kinds: list[DriftKind]
+
+
 Result = (
     Quality
     | Planning
@@ -342,6 +372,7 @@ Result = (
     | Workers
     | Combinations
     | LeanAlikedResult
+    | Drift
 )
 
 

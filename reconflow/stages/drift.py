@@ -20,20 +20,22 @@ _QUANTILES = np.linspace(0, 1, 21)
 _MAD_TO_SIGMA = 1.4826
 """Of a normal distribution."""
 _FLOORS: dict[str, float] = {
-    "brightness": 0.04,
-    "contrast": 0.02,
-    "saturation": 0.04,
+    "brightness": 0.05,
+    "contrast": 0.035,
+    "saturation": 0.05,
     "sharpness": 0.35,
     "noise": 0.004,
     "clipping": 0.02,
-    "entropy": 0.25,
-    "megapixels": 0.25,
+    "entropy": 0.35,
+    "megapixels": 0.5,
     "aspect_ratio": 0.1,
 }
 """Smallest spread a feature is taken to have. A baseline of a few similar scenes has almost none, and would call
-differences drift that nobody sees: each floor is about what one stop of exposure compensation in five, or a
-neighbouring camera model, changes. That of ``megapixels`` is relative."""
+differences drift that nobody sees: each floor is about by how much stretches of one flight differ, or scenes that are
+rendered alike (`benchmarks/quality/drift.py`). That of ``megapixels`` is in powers of two."""
 FEATURES = tuple(_FLOORS)
+_MEDIAN_OF_ONE = np.pi / 2
+"""Variance of a median of many values over that of one value, times their number."""
 
 
 def scene_summary(photos: Sequence[tuple[ImageStats, int, int]]) -> SceneSummary:
@@ -76,11 +78,12 @@ def build_baseline(scenes: Mapping[str, SceneSummary], *, created_at: str, schem
 
 def _check(name: str, scene: SceneSummary, baseline: Baseline) -> DriftCheck:
     medians = np.array([known.median(name) for known in baseline.scenes.values()])
-    center = float(np.median(medians))
-    floor = _FLOORS[name] * (center if name == "megapixels" else 1.0)
-    spread = max(_MAD_TO_SIGMA * float(np.median(np.abs(medians - center))), floor)
-    current = scene.median(name)
-    z = (current - center) / spread
+    scaled = np.log2 if name == "megapixels" else np.asarray
+    center, current = float(np.median(medians)), scene.median(name)
+    deviations = scaled(medians) - scaled(center)
+    spread = max(_MAD_TO_SIGMA * float(np.median(np.abs(deviations))), _FLOORS[name])
+    # Few scenes do not say well either where the middle is that the scene should be near.
+    z = float(scaled(current) - scaled(center)) / (spread * (1 + _MEDIAN_OF_ONE / len(medians)) ** 0.5)
     severity: Severity = "high" if abs(z) >= HIGH_Z else "moderate" if abs(z) >= MODERATE_Z else "low"
     return DriftCheck(
         drift=severity != "low",

@@ -62,8 +62,9 @@ def test_a_changed_feature_is_found_and_named(feature, changes):
 def shifted(**z):
     """A scene whose features stand at given robust z-scores of a baseline without spread, so of the floors."""
     known = build_baseline({f"s{i}": flat() for i in range(6)}, created_at="", schema=1)
-    floors = {"brightness": 0.04, "contrast": 0.02, "saturation": 0.04, "entropy": 0.25}
-    return check_drift(flat(**{name: TYPICAL[name] + floors[name] * by for name, by in z.items()}), known)
+    floors = {"brightness": 0.05, "contrast": 0.035, "saturation": 0.05, "entropy": 0.35}
+    wider = (1 + np.pi / 2 / 6) ** 0.5  # as six scenes do not say well where the middle is
+    return check_drift(flat(**{name: TYPICAL[name] + floors[name] * wider * by for name, by in z.items()}), known)
 
 
 def flat(**changes):
@@ -87,6 +88,24 @@ def test_the_verdict_is_high_with_one_high_or_three_moderate_features(z, severit
     assert report.drift_detected == (severity != "low")
     for name, by in z.items():
         assert report.checks[name].value == pytest.approx(by, abs=1e-3)
+
+
+@pytest.mark.parametrize("half", [(2000, 1500), (8000, 6000)])
+def test_half_the_pixels_each_way_are_as_far_off_as_twice_as_many(half):
+    known = build_baseline({f"s{i}": flat() for i in range(6)}, created_at="", schema=1)
+    seen = scene_summary([(ImageStats(**TYPICAL), *half)] * 6)
+    check = check_drift(seen, known).checks["megapixels"]
+    assert (check.severity, check.baseline, check.current) == ("moderate", 12, half[0] * half[1] / 1e6)
+    assert abs(check.value) == pytest.approx(2 / 0.5 / (1 + np.pi / 2 / 6) ** 0.5, abs=1e-3)
+
+
+def test_one_scene_says_less_of_what_is_usual_than_many():
+    def brightness(scenes):
+        known = build_baseline({f"s{i}": flat() for i in range(scenes)}, created_at="", schema=1)
+        return check_drift(flat(brightness=TYPICAL["brightness"] + 0.2), known).checks["brightness"].value
+
+    assert 2.4 < brightness(1) < 2.6
+    assert 3.9 < brightness(40) < 4.0
 
 
 def test_portrait_and_landscape_have_the_same_aspect_ratio():
