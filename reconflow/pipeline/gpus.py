@@ -51,7 +51,9 @@ def chosen_gpus(wanted: Literal["auto"] | int) -> tuple[str, ...]:
     else:
         have = listed(os.environ.get(VISIBLE), count)
     if len(have) < wanted:
-        raise ClusterError(f"{wanted} GPUs are wanted and {len(have)} are here: ask for fewer, or look at {VISIBLE}")
+        here = {0: "none is", 1: "1 is"}.get(len(have), f"{len(have)} are")
+        asked = "1 GPU is" if wanted == 1 else f"{wanted} GPUs are"
+        raise ClusterError(f"{asked} wanted and {here} here: ask for fewer, or look at {VISIBLE}")
     return have[:wanted]
 
 

@@ -49,6 +49,16 @@ def test_gpus_a_batch_system_gave_are_used_and_no_others(machine):
         chosen_gpus(3)
 
 
+@pytest.mark.parametrize(
+    ("visible", "wanted", "told"),
+    [("", 1, "1 GPU is wanted and none is here"), ("3", 2, "2 GPUs are wanted and 1 is here")],
+)
+def test_gpus_that_are_not_here_are_counted(machine, visible, wanted, told):
+    machine(4, visible=visible)
+    with pytest.raises(ClusterError, match=told):
+        chosen_gpus(wanted)
+
+
 @pytest.mark.parametrize(("gpus", "told"), [(None, "none: the CPU is used"), (4, "2: 2, 3")])
 def test_doctor_tells_which_gpus_there_are(machine, gpus, told, capsys):
     machine(gpus, visible="2,3")
