@@ -15,7 +15,9 @@ def test_photos_are_packed_on_the_way_and_become_a_job(signed_in, files, begin, 
     assert (job["dataset_name"], job["scene_name"], job["n_images"]) == ("some photos", "Scene 1", len(files))
 
 
-def test_a_folder_gives_the_project_its_name(signed_in, photos, tmp_path, opened_job):
+def test_a_folder_gives_the_project_its_name_and_photos_theirs_below_it(
+    signed_in, service, photos, tmp_path, opened_job
+):
     folder = tmp_path / "Old mill"
     (folder / "inside").mkdir(parents=True)
     for path in photos.iterdir():
@@ -27,6 +29,8 @@ def test_a_folder_gives_the_project_its_name(signed_in, photos, tmp_path, opened
     signed_in.get_by_role("button", name="Upload and start").click()
     job = opened_job(signed_in)
     assert (job["dataset_name"], job["n_images"]) == ("Old mill", 6)
+    with zipfile.ZipFile(service.data_dir / "jobs" / job["job_id"] / "upload.zip") as sent:
+        assert sent.namelist() == [f"inside/{name}" for name in sorted(path.name for path in photos.iterdir())]
 
 
 def test_a_zip_and_its_settings_arrive_as_they_are(signed_in, files, tmp_path, opened_job):

@@ -4,7 +4,7 @@ export type Photos =
   | { readonly kind: "photos"; readonly name: string; readonly files: readonly PhotoFile[]; readonly skipped: number };
 
 export interface PhotoFile {
-  /** Path below the chosen folder, with slashes. */
+  /** With slashes; below the folder where a single one was chosen, as `reconflow run FOLDER` names photos. */
   readonly path: string;
   readonly file: File;
 }
@@ -29,7 +29,9 @@ export function choose(found: PhotoFile[]): Photos {
   if (photos.length < 3) throw new ChoiceError("At least three photos are needed; twenty or more work well.");
   photos.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
   const skipped = found.filter(({ path }) => !HIDDEN.test(path)).length - photos.length;
-  return { kind: "photos", name: folderOf(photos), files: unique(photos), skipped };
+  const name = folderOf(photos);
+  const below = photos.map(({ path, file }) => ({ path: name === "" ? path : path.slice(name.length + 1), file }));
+  return { kind: "photos", name, files: unique(below), skipped };
 }
 
 /** Returns the files of an `<input type=file>`. */
@@ -54,7 +56,7 @@ export function bytesOf(photos: Photos): number {
 }
 
 export function isFolder(photos: Photos): boolean {
-  return photos.kind === "photos" && photos.files.some(({ path }) => path.includes("/"));
+  return photos.kind === "photos" && (photos.name !== "" || photos.files.some(({ path }) => path.includes("/")));
 }
 
 /** Tells the same choice again after a reload: names, sizes and times of change. */
