@@ -11,6 +11,8 @@ from PIL import ExifTags, Image
 
 torch = pytest.importorskip("torch")
 
+from distributed import get_task_stream  # noqa: E402
+
 from reconflow.config import load_config  # noqa: E402
 from reconflow.errors import Cancelled  # noqa: E402
 from reconflow.nets.registry import create_encoder  # noqa: E402
@@ -141,3 +143,22 @@ def test_two_photos_are_matched_by_a_matcher_of_tiles(checkpoint, photos):
     matched = match_photos(first, second, combination="mast3r", config=config)
     assert len(matched.matches) == len(matched.matches.first) > 0  # places of its own, no keypoints
     assert matched.reason
+
+
+@pytest.mark.slow
+def test_mast3r_encodes_and_matches_on_gpus_while_sift_stays_on_cores(machine, checkpoint, photos, tmp_path):
+    machine(2, visible="0,1")
+    cut = ["execution.images_per_extract_task=1", "execution.images_per_tile=1", "shortlist.turns=false"]
+    config = load_config(overrides=[*METHODS, *cut, "extract.max_keypoints=400", "cloud.normals=false"])
+    with open_client(workers=1) as client, get_task_stream(client) as stream:
+        workers = client.scheduler_info(n_workers=-1)["workers"].items()
+        gpus = {address for address, one in workers if "GPU" in one["resources"]}
+        found = run(photos, tmp_path / "out", client=client, config=config)
+    ran_on = {}
+    for task in stream.data:
+        ran_on.setdefault(str(task["key"]).split("-")[0], set()).add(task["worker"])
+    assert [len(model.images) for model in found.clusters] == [3]
+    assert len(gpus) == 2
+    assert ran_on["match"] <= gpus
+    assert ran_on["extract"] & gpus  # encodings
+    assert ran_on["extract"] - gpus  # SIFT is no network
