@@ -199,13 +199,14 @@ ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {
     **{(name, "mnn"): 40 for name in _SUPERPOINT},
     ("superpoint", "lightglue"): 30,
     ("xfeat", "mnn"): 40,
-    ("xfeat", "lighterglue"): 20,
+    ("xfeat", "lighterglue"): 30,
     ("sift", "mast3r"): 60,
     **{(name, "mast3r_hybrid"): 60 for name in EXTRACTORS},
 }
 """Which matchers go with which extractor, first the one that suits it best without a network, and the level of evidence
 of both together: above the most inliers any of 820 pairs of unrelated photos reached in
-``benchmarks/quality/pairs.py``. LightGlue's, SuperPoint's and MASt3R's were not measured, for want of weights."""
+``benchmarks/quality/pairs.py``; of 200 for LighterGlue. LightGlue's, SuperPoint's and MASt3R's were not measured, for
+want of weights."""
 
 
 class Combination(msgspec.Struct, frozen=True, kw_only=True):
