@@ -55,6 +55,7 @@ def test_mlflow_is_asked_for_by_name_where_it_is_missing(place, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # MLflow's own: it uses what SQLAlchemy is about to drop
 def test_mlflow_hears_of_every_configuration(place, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
