@@ -40,6 +40,7 @@ def result(tmp_path):
         scenes=(),
         clouds=(),
         thumbnails={},
+        methods="sift+adalam",
         timings_s={},
         reused={},
     )

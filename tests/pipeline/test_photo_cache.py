@@ -131,7 +131,7 @@ def test_workers_of_a_run_find_four_of_five_at_hand(client, tmp_path):
     root = open_root(str(tmp_path))
     records = [record(number) for number in range(200)]
     refs = FeatureStore(root, NAMESPACE).write([(each, made(n, count=16)) for n, each in enumerate(records)])
-    config = load_config()
+    config = load_config(overrides=["extract.extractor=sift", "match.matcher=adalam"])
     line = RunLine("at-hand")
     context = RunContext(str(tmp_path), config, {"sift": NAMESPACE}, "g" * 40, line)
     with Dispatcher(client, line, is_cancelled=lambda: False) as dispatcher:
