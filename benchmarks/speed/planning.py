@@ -129,6 +129,7 @@ def plan_once(photos: int, *, seed: int) -> dict[str, dict[str, float]]:
             camera_of=rig.camera_of,
             pairs=joined,
             namespace="planning",
+            made_with="planning",
             config=config.reconstruct,
             threads=SLOTS,
             folder=PurePath("models"),
