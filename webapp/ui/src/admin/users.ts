@@ -1,8 +1,8 @@
 import type { Api } from "../api";
 import { ask } from "../dialog";
 import { element } from "../element";
-import { icon } from "../icons";
 import { account } from "../session";
+import { rowButton, table } from "../table";
 import type { ApiKey, Role, User } from "../wire";
 import { ago, moment } from "../words";
 
@@ -14,7 +14,7 @@ export function usersAndKeys(api: Api, users: User[], keys: ApiKey[], again: () 
     key.label,
     names.get(key.user_id) ?? "",
     key.last_used_at === null ? "never" : ago(key.last_used_at),
-    button("trash", "Delete", `the key ${key.label}`, () => removeKey(key)),
+    rowButton("trash", "Delete", `the key ${key.label}`, () => removeKey(key)),
   ]);
   return [
     table(["Name", "Role", "Since"], people),
@@ -30,8 +30,8 @@ export function usersAndKeys(api: Api, users: User[], keys: ApiKey[], again: () 
     return element(
       "div",
       { class: "row row-end" },
-      button(null, "Change", user.name, () => change(user)),
-      button("trash", "Remove", user.name, () => remove(user)),
+      rowButton(null, "Change", user.name, () => change(user)),
+      rowButton("trash", "Remove", user.name, () => remove(user)),
     );
   }
 
@@ -100,37 +100,4 @@ function roleName(role: Role): string {
 
 function field(label: string, input: HTMLElement): HTMLElement {
   return element("div", { class: "field" }, element("label", { for: input.id }, label), input);
-}
-
-function button(name: "trash" | null, text: string, what: string, act: () => void): HTMLElement {
-  return element(
-    "button",
-    { type: "button", class: "button button-small", onclick: act },
-    name !== null && icon(name),
-    text,
-    element("span", { class: "visually-hidden" }, ` ${what}`),
-  );
-}
-
-/** Rows of a first cell that names them, further ones, and what can be done about them. */
-function table(head: string[], rows: (string | HTMLElement)[][]): HTMLElement {
-  const columns = head.map((name) => element("th", { scope: "col" }, name));
-  const drawn = rows.map(([name, ...cells]) =>
-    element(
-      "tr",
-      {},
-      element("th", { scope: "row" }, name),
-      ...cells.map((cell) => element("td", typeof cell === "string" ? {} : { class: "cell-end" }, cell)),
-    ),
-  );
-  return element(
-    "div",
-    { class: "table-place" },
-    element(
-      "table",
-      { class: "table" },
-      element("thead", {}, element("tr", {}, ...columns, element("td", {}))),
-      element("tbody", {}, ...drawn),
-    ),
-  );
 }

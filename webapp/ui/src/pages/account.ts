@@ -3,10 +3,10 @@ import type { Api } from "../api";
 import { copy } from "../clipboard";
 import { ask } from "../dialog";
 import { element, fill } from "../element";
-import { icon } from "../icons";
 import { loading } from "../loading";
 import type { Page } from "../router";
 import { account } from "../session";
+import { rowButton, table } from "../table";
 import type { ApiKey } from "../wire";
 import { ago, moment, sentence } from "../words";
 
@@ -112,43 +112,11 @@ function drawn(keys: ApiKey[], api: Api, again: () => Promise<void>): HTMLElemen
       act: () => api.removeKey(key.key_id),
     }).then(again);
   };
-  const rows = keys.map((key) =>
-    element(
-      "tr",
-      {},
-      element("th", { scope: "row" }, key.label),
-      element("td", {}, moment(key.created_at)),
-      element("td", {}, key.last_used_at === null ? "never" : ago(key.last_used_at)),
-      element(
-        "td",
-        { class: "cell-end" },
-        element(
-          "button",
-          { type: "button", class: "button button-small", onclick: () => remove(key) },
-          icon("trash"),
-          "Delete",
-          element("span", { class: "visually-hidden" }, ` ${key.label}`),
-        ),
-      ),
-    ),
-  );
-  return element(
-    "div",
-    { class: "table-place" },
-    element(
-      "table",
-      { class: "table" },
-      element(
-        "thead",
-        {},
-        element(
-          "tr",
-          {},
-          ...["For", "Made", "Last used"].map((name) => element("th", { scope: "col" }, name)),
-          element("td", {}),
-        ),
-      ),
-      element("tbody", {}, ...rows),
-    ),
-  );
+  const rows = keys.map((key) => [
+    key.label,
+    moment(key.created_at),
+    key.last_used_at === null ? "never" : ago(key.last_used_at),
+    rowButton("trash", "Delete", key.label, () => remove(key)),
+  ]);
+  return table(["For", "Made", "Last used"], rows);
 }
