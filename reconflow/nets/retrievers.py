@@ -1,6 +1,6 @@
 """Who ranks whole photos by appearance: names in ``shortlist.retrieval``, and which of them this machine can run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -10,8 +10,8 @@ from reconflow.nets.registry import ENCODERS, missing_of_encoder
 VLAD = "vlad"
 """The one that reads the features of the run."""
 
-RETRIEVERS: Mapping[str, str] = {VLAD: "", **{name: name for name in ENCODERS}}
-"""Name → the encoder whose tokens are pooled; empty where none is needed."""
+RETRIEVERS = (VLAD, *ENCODERS)
+"""An encoder ranks photos by its tokens, pooled."""
 
 
 class Retriever(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ def parse_retrievers(text: str) -> tuple[str, ...]:
 
 def encoders_of_retrieval(names: Sequence[str]) -> tuple[str, ...]:
     """Return the encoders that must have seen the photos before these retrievers rank them."""
-    return tuple(RETRIEVERS[name] for name in names if RETRIEVERS[name])
+    return tuple(name for name in names if name in ENCODERS)
 
 
 def why_retrieval_unusable(text: str) -> str:
