@@ -30,6 +30,8 @@ _SAMPLE = 120
 """Photos the drift check looks at: medians of more of them hardly move."""
 _TIMEOUT_S = 600
 _POLL_S = 0.2
+_BEGUN = b"looking\n"
+"""What the process prints before it looks: without it, Python itself did not start."""
 _FROM_OUTSIDE = frozenset(-number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
 """Ends of the process that say nothing of the upload; other signals are crashes, which it caused."""
 _DECODERS = 2
@@ -136,9 +138,9 @@ def _ask(request: IntakeRequest, stopping: threading.Event) -> bytes:
                 raise
             else:
                 break
-    if process.returncode in _FROM_OUTSIDE:
+    if process.returncode in _FROM_OUTSIDE or (process.returncode > 0 and not told.startswith(_BEGUN)):
         raise NotExaminedError("the look at the photos was interrupted: try again")
-    return told
+    return told.removeprefix(_BEGUN)
 
 
 @contextlib.contextmanager
@@ -186,6 +188,8 @@ def _is_zip(path: Path) -> bool:
 def main() -> int:
     """Read a request from standard input and print what was found, or why not."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # KeyboardInterrupt amid an import would look like a crash
+    sys.stdout.buffer.write(_BEGUN)
+    sys.stdout.buffer.flush()
     threading.Thread(target=_end_with_parent, args=(int(sys.argv[1]),), daemon=True).start()
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=IntakeRequest)
     resource.setrlimit(resource.RLIMIT_DATA, (request.memory_bytes, request.memory_bytes))

@@ -100,6 +100,14 @@ def test_a_crash_is_the_uploads_own_fault(service, small_zip):
     assert not upload.path.exists()
 
 
+def test_python_that_does_not_start_says_nothing_of_the_upload(endless, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(NotExaminedError, match="try again"):
+        intake.look_at(
+            endless, unpack_to=tmp_path / "to", baseline=tmp_path, max_megapixels=1.0, stopping=threading.Event()
+        )
+
+
 def test_the_look_gets_no_signal_of_our_terminal_and_ends_with_us(endless):
     with subprocess.Popen([sys.executable, "-c", LOOK, str(endless)]) as parent:
         child = looking(parent.pid)
