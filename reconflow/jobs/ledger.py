@@ -260,14 +260,20 @@ class Ledger:
         error: str | None = None,
         error_code: str | None = None,
         facts: Mapping[str, float | int | None] | None = None,
-    ) -> bool:
-        """End a claimed job; ``facts`` are its numbers. ``False`` where the claim belongs to somebody else."""
+    ) -> Stage | None:
+        """End a claimed job and return how it ended; ``None`` where the claim belongs to somebody else.
+
+        ``facts`` are its numbers. A job that was asked to end before is cancelled, whatever it came to meanwhile.
+        """
         with writing(self.engine) as connection:
+            if not _change_own(connection, job_id, runner, lease_until=None):
+                return None
+            if _job(connection.execute(_one(job_id)).one()).cancel_requested:
+                self._end(connection, job_id, "cancelled", "Cancelled.", code="cancelled")
+                return "cancelled"
             numbers = {name: value for name, value in (facts or {}).items() if value is not None}
-            if not _change_own(connection, job_id, runner, lease_until=None, **numbers):
-                return False
-            self._end(connection, job_id, stage, message, error=error, code=error_code)
-            return True
+            self._end(connection, job_id, stage, message, error=error, code=error_code, **numbers)
+            return stage
 
     def release(
         self, job_id: str, runner: str, *, message: str = "Waiting for a free slot, after a restart of the service."
@@ -309,13 +315,14 @@ class Ledger:
         *,
         error: str | None = None,
         code: str | None = None,
+        **numbers: float,
     ) -> None:
         now = time.time()
         values: dict[str, Any] = {"stage": stage, "progress": PROGRESS[stage], "message": message}
         values |= {"error": error, "error_code": code, "finished_at": now, "runner": None, "lease_until": None}
         values["expires_at"] = None if self._retention_s is None else now + self._retention_s
         told = case((jobs.c.webhook_url.is_(None), None), else_=now)
-        connection.execute(_change(job_id, webhook_due_at=told, webhook_tries=0, **values))
+        connection.execute(_change(job_id, webhook_due_at=told, webhook_tries=0, **values, **numbers))
         _log(connection, job_id, "stage", stage, PROGRESS[stage], message if error is None else f"{error}. {message}")
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from reconflow.config import config_from_tree
 from reconflow.errors import Cancelled, ClusterError, ReconflowError, RunFolderBusyError, StoreError
@@ -38,6 +38,8 @@ from reconflow.pipeline.staff import Staff
 from reconflow.stages.insights import Insights
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 _IDLE_S = 0.5
 _BEAT_S = 4.0
@@ -287,7 +289,7 @@ class Runner:
         facts: Insights | None = None,
     ) -> None:
         numbers = {name: getattr(facts, name) for name in _FACTS} if facts else {}
-        kept = self._insist(
+        ended = self._insist(
             lambda: self._ledger.finish(
                 job.job_id,
                 lease.claim,
@@ -298,10 +300,10 @@ class Runner:
                 facts=numbers,
             )
         )
-        if kept:
-            logger.info("job %s: %s %s", job.job_id, stage, code or "")
+        if ended:
+            logger.info("job %s: %s %s", job.job_id, ended, (code or "") if ended == stage else "")
 
-    def _insist(self, ask: Callable[[], bool]) -> bool:
+    def _insist(self, ask: Callable[[], _T]) -> _T:
         """Return what the ledger answers, once it does; a runner that ends does not wait for it."""
         while True:
             try:

@@ -252,6 +252,16 @@ def test_what_was_cancelled_while_its_runner_was_dead_is_not_started_again(ledge
     assert ledger.job(job.job_id).stage == "cancelled"
 
 
+def test_what_was_asked_to_end_is_cancelled_whatever_it_came_to_meanwhile(ledger):
+    job = new()
+    ledger.add_job(job)
+    ledger.claim("r", lease_s=60)
+    ledger.request_cancel(job.job_id)
+    assert ledger.finish(job.job_id, "r", stage="success", message="done", facts={"n_points": 3}) == "cancelled"
+    ended = ledger.job(job.job_id)
+    assert (ended.stage, ended.error_code, ended.n_points) == ("cancelled", "cancelled", 0)
+
+
 def test_a_retry_starts_from_nothing_counted(ledger):
     job = new()
     ledger.add_job(job)
