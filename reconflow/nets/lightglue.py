@@ -42,6 +42,8 @@ _OPTIONS: Mapping[str, Mapping[str, int]] = {
     "lightglue-superpoint": {"input_dim": 256},
     "lighterglue-xfeat": {"input_dim": 64, "descriptor_dim": 96, "num_heads": 1},
 }
+_SKIPPED = ("extractor.",)
+"""XFeat's authors keep their extractor's tensors in LighterGlue's file too; ours are in XFeat's own."""
 _SIZES = {"descriptor_dim": 256, "num_heads": 4}
 
 
@@ -232,7 +234,7 @@ def _loaded(weights: str, path: Path) -> LightGlue:
     flash = torch.backends.cuda.flash_sdp_enabled()
     model = LightGlue(None, depth_confidence=-1, width_confidence=-1, filter_threshold=_FILTER, **options)  # pyright: ignore
     torch.backends.cuda.enable_flash_sdp(flash)  # kornia's module turns it off for the whole process, MASt3R too
-    fill_module(model, tensors, path=path, derived=("confidence_thresholds",))
+    fill_module(model, tensors, path=path, skipped=_SKIPPED, derived=("confidence_thresholds",))
     return model
 
 

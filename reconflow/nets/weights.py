@@ -56,9 +56,9 @@ def _aliked(model: str, digest: str, size_mb: float) -> Weights:
     return Weights(model, files, "BSD-3-Clause", "https://github.com/Shiaoming/ALIKED", size_mb)
 
 
-def _lightglue(features: str) -> Weights:
+def _lightglue(features: str, digest: str = "") -> Weights:
     name = f"{features}_lightglue.pth"
-    files = (WeightsFile(name, url=f"{_LIGHTGLUE}/{name}"), WeightsFile(f"{features}_lightglue_v0-1_arxiv.pth"))
+    files = (WeightsFile(name, digest, f"{_LIGHTGLUE}/{name}"), WeightsFile(f"{features}_lightglue_v0-1_arxiv.pth"))
     page = "https://github.com/cvg/LightGlue"
     return Weights(f"lightglue-{features}", files, "Apache-2.0", page, 47.0)
 
@@ -80,7 +80,9 @@ _ALL = (
             WeightsFile(
                 "xfeat_backbone_bnfolded.pt", "8120e5b9736c90f481ee30da72443edea761ab28f01d0fc47c14e391ef3d9b2c"
             ),
-            WeightsFile("xfeat.pt", url=f"{_XFEAT}/xfeat.pt"),
+            WeightsFile(
+                "xfeat.pt", "0f5187fd7bedd26c7fe6acc9685444493a165a35ecc087b33c2db3627f3ea10b", f"{_XFEAT}/xfeat.pt"
+            ),
         ),
         "Apache-2.0",
         "https://github.com/verlab/accelerated_features",
@@ -90,13 +92,17 @@ _ALL = (
         "lighterglue-xfeat",
         (
             WeightsFile("xfeat_lighterglue_L3.pt", "61a291f24c4ce8c612d1cba2a1258d111aca9f429902e5dcc3a14999fd6f551c"),
-            WeightsFile("xfeat-lighterglue.pt", url=f"{_XFEAT}/xfeat-lighterglue.pt"),
+            WeightsFile(
+                "xfeat-lighterglue.pt",
+                "766102df37f11189efe5b0811d1f47c72b22629b79bfabfcfff9d2a2f84654b8",
+                f"{_XFEAT}/xfeat-lighterglue.pt",
+            ),
         ),
         "Apache-2.0",
         "https://github.com/verlab/accelerated_features",
         2.3,
     ),
-    _lightglue("aliked"),
+    _lightglue("aliked", "d975e965b105311a6143194852297dff4f02aea5cc2e10cecfed966ca0e22503"),
     _lightglue("superpoint"),
     Weights(
         "superpoint",

@@ -159,6 +159,17 @@ def test_an_old_file_is_read_under_the_names_of_today(theirs):
     assert renamed(old).keys() == state.keys()
 
 
+def test_a_file_that_holds_the_extractor_too_matches_the_same(matcher, photos, tmp_path, theirs):
+    """As XFeat's authors publish LighterGlue."""
+    before = matched(matcher, photos, [(0, 1)])
+    both = {f"matcher.{name}": value for name, value in theirs.state_dict().items()}
+    torch.save({"extractor.model.net.weight": torch.ones(1), **both}, tmp_path / "aliked_lightglue.pth")
+    models().clear()
+    after = matched(matcher, photos, [(0, 1)])
+    assert len(after[0])
+    assert np.array_equal(after[0], before[0])
+
+
 def test_the_weights_are_part_of_the_cache_key(matcher, tmp_path, theirs):
     before = matcher.made_with
     torch.save({**theirs.state_dict(), "extra": torch.ones(1)}, tmp_path / "aliked_lightglue.pth")
