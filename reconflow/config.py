@@ -120,9 +120,10 @@ class MatchConfig(_Section, frozen=True):
 
     ``matcher`` names one for each extractor, in order, or one for all; ``auto`` is what suits them. ``ratio`` is of
     ``adalam`` and ``ratio``, ``min_similarity`` of ``mnn``: the least dot product of two unit descriptors, where 0
-    stands for the extractor's own, which unrelated photos seldom reach. The coarse pass, for extractors whose
-    keypoints have sizes, matches only the ``coarse_keypoints`` largest keypoints of both images and drops the pair when
-    fewer than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio``; 0 keypoints turn it off.
+    stands for the extractor's own, which unrelated photos seldom reach. The coarse pass matches only the
+    ``coarse_keypoints`` largest keypoints of both images (those a network is surest of) and drops the pair when fewer
+    than ``coarse_min_matches`` survive mutual nearest neighbours and ``coarse_ratio`` (the network's own similarity); 0
+    keypoints turn it off.
 
     MASt3R starts from every ``seed_step``-th pixel of its raster, whose long edge is 512. Its hybrid joins keypoints
     whose way to the other photo and back misses by at most ``return_px`` of these pixels. ``precision`` is that of a

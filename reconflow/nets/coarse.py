@@ -1,4 +1,4 @@
-"""The coarse pass: how many of the largest keypoints of two photos match, to drop hopeless pairs cheaply."""
+"""The coarse pass: how many of a few keypoints of two photos match, to drop hopeless pairs cheaply."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,18 @@ from reconflow.core.pairs import Pair
 from reconflow.nets.nearest import nearest_two
 
 
-def coarse_counts(features: Sequence[Features], pairs: Sequence[Pair], *, config: MatchConfig) -> list[int]:
+def coarse_counts(
+    features: Sequence[Features], pairs: Sequence[Pair], *, config: MatchConfig, alike: float = 0.0
+) -> list[int]:
     """Count for each pair of indices into ``features`` the mutual nearest neighbours that pass ``coarse_ratio``.
 
-    Only the ``coarse_keypoints`` largest keypoints of each photo take part: they are seen from far and near.
+    Only the ``coarse_keypoints`` largest keypoints of each photo take part: they are seen from far and near. Where
+    ``alike`` is given it is the surest keypoints, and that dot product of their descriptors in place of the ratio.
     """
+    if alike:
+        from reconflow.nets.alike import alike_counts
+
+        return alike_counts(features, pairs, count=config.coarse_keypoints, least=alike)
     largest: dict[int, Array] = {}
     for i in sorted({i for pair in pairs for i in pair}):
         largest[i] = _largest(features[i], config.coarse_keypoints)

@@ -27,6 +27,11 @@ class Method:
         """Whether the coarse pass can tell hopeless pairs."""
         return EXTRACTORS[self.extractors[0]].coarse and not MATCHERS[self.matcher].unites
 
+    @property
+    def alike(self) -> float:
+        """Dot product that the coarse pass asks for; 0 where it goes by a ratio."""
+        return EXTRACTORS[self.extractors[0]].alike
+
 
 def parse_methods(extractors: str, matchers: str) -> tuple[Method, ...]:
     """Pair the names in ``extract.extractor`` with those in ``match.matcher``, both separated by commas.

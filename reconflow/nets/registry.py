@@ -113,7 +113,9 @@ class ExtractorEntry:
     learned: bool = False
     """Runs on torch, and on a GPU where there is one."""
     coarse: bool = False
-    """Its keypoints have sizes, so the coarse pass on the largest of them can tell hopeless pairs."""
+    """The coarse pass can tell hopeless pairs: by its largest keypoints, or where ``alike`` is given by the surest."""
+    alike: float = 0.0
+    """Dot product that descriptors of a common scene reach in the coarse pass, and few of others."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +159,9 @@ photos passed the level of evidence; with it none does."""
 
 EXTRACTORS: Mapping[str, ExtractorEntry] = {
     "sift": ExtractorEntry(_sift, coarse=True),
-    **{name: ExtractorEntry(_aliked(name), (name,), learned=True) for name in _ALIKED},
+    **{name: ExtractorEntry(_aliked(name), (name,), learned=True, coarse=True, alike=0.65) for name in _ALIKED},
     **{name: ExtractorEntry(_superpoint(name), (name,), learned=True) for name in _SUPERPOINT},
-    "xfeat": ExtractorEntry(_xfeat, ("xfeat",), learned=True),
+    "xfeat": ExtractorEntry(_xfeat, ("xfeat",), learned=True, coarse=True, alike=0.84),
 }
 """Name → how the extractor is made."""
 

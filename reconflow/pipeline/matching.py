@@ -65,8 +65,9 @@ def ready_methods(extractors: str, matchers: str) -> tuple[ReadyMethod, ...]:
 
 
 def made_with(one: ReadyMethod) -> str:
-    """Return what besides options decides whether a pair is verified: the matcher, and its level of evidence."""
-    return f"{one.matcher.made_with}, from {one.matcher.acceptance_inliers} inliers"
+    """Return what besides options decides whether a pair is verified: the matcher, its level, and the coarse pass."""
+    coarse = f", coarsely alike at {one.method.alike}" if one.method.coarse and one.method.alike else ""
+    return f"{one.matcher.made_with}, from {one.matcher.acceptance_inliers} inliers{coarse}"
 
 
 @functools.cache
@@ -183,5 +184,6 @@ def _hopeless(
     if config.coarse_keypoints == 0 or not one.method.coarse:
         return [""] * len(pairs)
     needed = config.coarse_min_matches
-    counts = coarse_counts([one.features(photo) for photo in photos], pairs, config=config)
+    features = [one.features(photo) for photo in photos]
+    counts = coarse_counts(features, pairs, config=config, alike=one.method.alike)
     return ["" if n >= needed else f"coarse pass: {n} matches, {needed} needed" for n in counts]

@@ -48,3 +48,33 @@ def test_photos_without_keypoints_count_nothing(features):
 
 def test_no_pairs_no_counts(features):
     assert coarse_counts(features, [], config=MatchConfig()) == []
+
+
+@pytest.fixture
+def learned(make_features):
+    """Two photos whose 40 surest of 200 keypoints look alike, one that shares none, and one without any."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, 400, (200, 2))
+    unit = rng.normal(size=(560, 64))
+    unit = (unit / np.linalg.norm(unit, axis=1, keepdims=True)).astype(np.float16)
+
+    def photo(own: int, *, shared: bool):
+        descriptors = np.vstack([unit[:40], unit[own : own + 160]]) if shared else unit[own : own + 200]
+        return make_features(points, descriptors)  # the surest first
+
+    none = make_features(np.zeros((0, 2)), np.zeros((0, 64), np.float16))
+    return [photo(40, shared=True), photo(200, shared=True), photo(360, shared=False), none]
+
+
+def test_surest_keypoints_that_look_alike_stand_out(learned):
+    pairs = [(0, 1), (0, 2), (1, 2), (0, 3), (3, 3)]
+    counts = coarse_counts(learned, pairs, config=MatchConfig(coarse_keypoints=60), alike=0.9)
+    assert counts == [40, 0, 0, 0, 0]
+    assert coarse_counts(learned, pairs, config=MatchConfig(coarse_keypoints=25), alike=0.9)[0] == 25
+    assert coarse_counts(learned, [], config=MatchConfig(), alike=0.9) == []
+
+
+def test_a_neighbour_that_has_a_nearer_one_counts_for_nothing(make_features):
+    first = np.array([[1, 0], [0.995, 0.0999]], np.float32)
+    a, b = make_features([[1, 1], [9, 9]], first), make_features([[5, 5]], np.array([[1, 0]], np.float32))
+    assert coarse_counts([a, b], [(0, 1)], config=MatchConfig(), alike=0.9) == [1]

@@ -10,7 +10,12 @@ from reconflow.presets import NEEDS_NO_WEIGHTS, PRESETS
 def test_names_are_paired_in_order():
     found = parse_methods("sift,aliked-n16rot", "adalam,mnn")
     assert found == (Method(("sift",), "adalam"), Method(("aliked-n16rot",), "mnn"))
-    assert [method.coarse for method in found] == [True, False]
+
+
+def test_the_coarse_pass_goes_by_a_ratio_for_sift_and_by_likeness_for_networks_it_was_measured_for():
+    found = [parse_methods(*names)[0] for names in (("sift", "adalam"), ("xfeat", "mnn"), ("superpoint", "mnn"))]
+    assert [(method.coarse, method.alike > 0) for method in found] == [(True, False), (True, True), (False, False)]
+    assert not parse_methods("sift", "mast3r")[0].coarse
 
 
 def test_one_matcher_serves_all_extractors():

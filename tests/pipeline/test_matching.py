@@ -7,7 +7,7 @@ from reconflow.core.features import Features
 from reconflow.core.matches import Matches
 from reconflow.core.union import unite
 from reconflow.nets.methods import Method
-from reconflow.pipeline.matching import ReadyMethod, coarse_reasons, match_pair, together
+from reconflow.pipeline.matching import ReadyMethod, coarse_reasons, made_with, match_pair, together
 
 SIZE = (640, 480)
 CAMERA = Camera.from_focal("SIMPLE_RADIAL", *SIZE, 600.0, prior=True)
@@ -97,11 +97,16 @@ def test_methods_that_disagree_give_one_match_per_keypoint_the_earlier_one_count
     assert found.indices.tolist() == [[0, 5], [2, 2], [4, 4]]
 
 
-def test_the_coarse_pass_is_for_keypoints_that_have_sizes(world):
+def test_the_coarse_pass_is_for_extractors_it_was_measured_for(world):
     methods = [
         ReadyMethod(Method((name,), matcher), Fixed(ALL, 20), part)
-        for part, (name, matcher) in enumerate([("sift", "adalam"), ("xfeat", "mnn")])
+        for part, (name, matcher) in enumerate([("sift", "adalam"), ("superpoint", "mnn")])
     ]
     ((first, second),) = coarse_reasons(world, [(0, 1)], ready=methods, config=load_config().match)
     assert first.startswith("coarse pass: ")
     assert second == ""
+
+
+def test_how_alike_the_coarse_pass_wants_photos_is_in_the_key():
+    keys = {made_with(ReadyMethod(Method((name,), "mnn"), Fixed(ALL, 20), 0)) for name in ("xfeat", "aliked-t16")}
+    assert len(keys) == 2
