@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schema import Machine, Reading
+from readings import Machine, Reading
 
 NONE = "–"
 """What was not measured."""

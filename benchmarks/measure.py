@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from schema import Machine, Reading
+from readings import Machine, Reading
 
 _SAMPLE_S = 0.1
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from measure import measure
-from schema import Outcome, Reading
+from readings import Outcome, Reading
 
 from reconflow.evaluation.files import evaluate_files
 

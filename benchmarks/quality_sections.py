@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from markdown import NONE, machine, number, peak, seconds, sentence, table
-from schema import Combinations, Drift, Outcome, Pairs, Quality, Scoring, SetResult
+from quality_schema import Coarse, Combinations, Drift, Pairs, Quality, Scoring, SetResult
+from readings import Outcome
 
 _WORTH_TELLING = 1.005
 """Time ratios closer to one than this are a draw."""
@@ -163,6 +164,27 @@ def pairs(result: Pairs) -> str:
     about = (
         f"At most {result.keypoints} keypoints of each extractor, {result.long_edge_px} px; poses from known cameras."
     )
+    return f"{machine(result.machine)}\n\n{about}\n\n" + table(head, lines)
+
+
+def coarse(result: Coarse) -> str:
+    """What the coarse pass drops."""
+    counts = list(result.rows[0].lost)
+    lines = [
+        [
+            row.extractor,
+            f"{row.alike:.2f}" if row.alike else "by ratio",
+            f"{row.cpu_ms_per_pair:.1f}",
+            *(f"{row.lost[count]}, {row.passed[count]:.0%}" for count in counts),
+        ]
+        for row in result.rows
+    ]
+    about = (
+        f"{result.keypoints} keypoints of each photo; {result.true_pairs} pairs of a common scene (some share next to"
+        f" nothing) and {result.unrelated_pairs} others. By matches needed, which are {result.needed} unless settings"
+        " say otherwise: pairs of a common scene that are lost, and the share of the others that goes on."
+    )
+    head = ["extractor", "alike", "CPU ms/pair", *map(str, counts)]
     return f"{machine(result.machine)}\n\n{about}\n\n" + table(head, lines)
 
 

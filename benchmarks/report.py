@@ -12,23 +12,9 @@ from typing import Any
 
 import quality_sections
 import speed_sections
-from schema import (
-    Batches,
-    Combinations,
-    Dense,
-    Drift,
-    LeanAlikedResult,
-    Matching,
-    Page,
-    Pairs,
-    Planning,
-    Quality,
-    Result,
-    Scoring,
-    Service,
-    Workers,
-    read_result,
-)
+from quality_schema import Coarse, Combinations, Drift, Pairs, Quality, Scoring
+from schema import Result, read_result
+from speed_schema import Batches, Dense, LeanAlikedResult, Matching, Page, Planning, Service, Workers
 
 HERE = Path(__file__).parent
 OUT = HERE / "RESULTS.md"
@@ -82,6 +68,7 @@ _KINDS: dict[type, tuple[str, Callable[[Any], str]]] = {
     Scoring: ("The IMC2025 metric beside an independent implementation", quality_sections.scoring),
     Matching: ("Search and matching beside what they replace", speed_sections.matching),
     Pairs: ("Features and matchers on pairs of photos", quality_sections.pairs),
+    Coarse: ("What the coarse pass drops", quality_sections.coarse),
     Drift: ("How often the drift check is wrong", quality_sections.drift),
 }
 """Title and body of a section, by what a file holds."""

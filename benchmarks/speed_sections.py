@@ -3,7 +3,7 @@
 import statistics
 
 from markdown import machine, peak, sentence, table
-from schema import Batches, Dense, DenseSide, LeanAlikedResult, Matching, Page, Planning, Service, Workers
+from speed_schema import Batches, Dense, DenseSide, LeanAlikedResult, Matching, Page, Planning, Service, Workers
 
 
 def aliked(result: LeanAlikedResult) -> str:

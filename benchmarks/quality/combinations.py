@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import this_machine
 from outcomes import finished, our_outcome
-from schema import CombinationRun, Combinations, write_result
+from quality_schema import CombinationRun, Combinations
+from schema import write_result
 
 from reconflow.nets.methods import split_combination, why_unusable
 

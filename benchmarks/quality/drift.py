@@ -21,7 +21,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import this_machine
-from schema import Drift, DriftKind, DriftRow, write_result
+from quality_schema import Drift, DriftKind, DriftRow
+from schema import write_result
 
 from reconflow.core.arrays import Array
 from reconflow.core.drift import SceneSummary

@@ -19,7 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import median_ratio, this_machine
 from outcomes import finished, our_outcome, outcome
-from schema import Outcome, Quality, Reading, SetResult, write_result
+from quality_schema import Quality, SetResult
+from readings import Outcome, Reading
+from schema import write_result
 
 PEER = Path(__file__).with_name("peer_colmap.py")
 SEEDS = {"reconflow": "0 in every stage, unless set otherwise", "pycolmap": "its defaults"}

@@ -38,7 +38,8 @@ from known_photos import (
     view_angle_deg,
 )
 from measure import this_machine
-from schema import PairRow, Pairs, write_result
+from quality_schema import PairRow, Pairs
+from schema import write_result
 
 from reconflow.config import ExtractConfig, MatchConfig, PipelineConfig
 from reconflow.core.encodings import Encoding

@@ -19,7 +19,8 @@ from kornia.feature import ALIKED
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import this_machine
-from schema import AlikedModel, LeanAlikedResult, write_result
+from schema import write_result
+from speed_schema import AlikedModel, LeanAlikedResult
 
 from reconflow.nets.checkpoint import fill_module, load_tensors
 from reconflow.nets.devices import torch_device

@@ -26,7 +26,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import this_machine
-from schema import Scoring, ScoringRow, write_result
+from quality_schema import Scoring, ScoringRow
+from schema import write_result
 
 from reconflow.evaluation.consensus import register_centers
 

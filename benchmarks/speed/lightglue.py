@@ -26,7 +26,8 @@ from kornia.feature import LightGlue
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import network_device, this_machine
-from schema import Batches, BatchesModel, DenseSide, Other, write_result
+from schema import write_result
+from speed_schema import Batches, BatchesModel, DenseSide, Other
 
 from reconflow.config import ExtractConfig, MatchConfig
 from reconflow.core.features import Features

@@ -29,7 +29,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import network_device, this_machine
-from schema import Dense, DenseSide, write_result
+from schema import write_result
+from speed_schema import Dense, DenseSide
 
 from reconflow.config import MatchConfig
 from reconflow.core.arrays import Array

@@ -25,7 +25,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import this_machine
-from schema import Matching, Side, write_result
+from schema import write_result
+from speed_schema import Matching, Side
 
 from reconflow.config import ExtractConfig, MatchConfig
 from reconflow.core.features import Features

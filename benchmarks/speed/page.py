@@ -27,7 +27,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import this_machine
-from schema import Page, write_result
+from schema import write_result
+from speed_schema import Page
 
 from reconflow.core.drift import DriftReport
 from reconflow.core.models import Model

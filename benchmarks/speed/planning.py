@@ -22,7 +22,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import measure, this_machine
-from schema import Planning, Reading, write_result
+from readings import Reading
+from schema import write_result
+from speed_schema import Planning
 
 from reconflow.config import PipelineConfig
 from reconflow.core.images import Exif, ImageRecord

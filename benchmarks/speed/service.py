@@ -32,7 +32,8 @@ from sqlalchemy import insert
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import this_machine
-from schema import Answers, Service, write_result
+from schema import write_result
+from speed_schema import Answers, Service
 
 from reconflow.core.drift import DriftReport
 from reconflow.jobs.ledger import Ledger

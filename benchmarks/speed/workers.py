@@ -28,7 +28,8 @@ from distributed import Client, Nanny
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from measure import network_device, this_machine
-from schema import WorkerCount, Workers, write_result
+from schema import write_result
+from speed_schema import WorkerCount, Workers
 
 from reconflow.config import load_config
 from reconflow.errors import Cancelled

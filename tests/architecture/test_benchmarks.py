@@ -26,7 +26,10 @@ while time.process_time() < 0.6:
 def harness(monkeypatch):
     """The harness's modules, which scripts find beside themselves."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = ("schema", "measure", "markdown", "quality_sections", "speed_sections", "report")
+    names = (
+        "readings", "quality_schema", "speed_schema", "schema", "measure", "markdown", "quality_sections",
+        "speed_sections", "report",
+    )  # fmt: skip
     made = {name: importlib.import_module(name) for name in names}
     yield [made[name] for name in ("schema", "measure", "report")]
     for name in names:
@@ -147,10 +150,10 @@ def test_a_measurement_counts_the_work_and_the_memory_of_children(harness, tmp_p
 
 
 def test_the_ratio_is_the_median_of_the_turns(harness):
-    schema, measure, _ = harness
+    _, measure, _ = harness
 
     def readings(*seconds):
-        return [schema.Reading(wall_s=s, cpu_s=s, peak_tree_mb=1, peak_process_mb=1, exit_code=0) for s in seconds]
+        return [measure.Reading(wall_s=s, cpu_s=s, peak_tree_mb=1, peak_process_mb=1, exit_code=0) for s in seconds]
 
     assert measure.median_ratio(readings(1, 9, 2), readings(1, 1, 4), "wall_s") == 1
     assert measure.median_ratio(readings(1), [], "wall_s") is None
