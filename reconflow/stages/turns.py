@@ -4,6 +4,7 @@ Groups of photos that matched among themselves stand the same way up, whichever 
 groups, in all four turns, to tell whether a turn is what keeps the groups apart, and one that matches settles it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from reconflow.core.pairs import Pair
 
 QUARTERS = (1, 2, 3)
 _PAIRS_OF_TWO_GROUPS = 8
+_TURNED_OF_A_GROUP = 2
+"""Photos that stand for their group: each is extracted in three more turns, which costs more than its pairs."""
 
 
 class Vote(NamedTuple):
@@ -39,8 +42,8 @@ def pairs_to_turn(groups: Sequence[Sequence[int]], pairs: Iterable[Pair]) -> lis
     Returns
     -------
     list of (int, int)
-        A photo of the larger group, one of the smaller: eight pairs of any two groups, spread over all that were
-        matched, if at least one of the groups has two photos.
+        A photo of the larger group, one of the smaller: eight pairs of any two groups, if at least one of them has two
+        photos. They are spread over the larger one, and take the two photos of the smaller that most were matched with.
 
     """
     group_of = {photo: number for number, group in enumerate(groups) for photo in group}
@@ -51,7 +54,9 @@ def pairs_to_turn(groups: Sequence[Sequence[int]], pairs: Iterable[Pair]) -> lis
             between.setdefault((still, turned), []).append((a, b))
     chosen: list[Pair] = []
     for _, candidates in sorted(between.items()):
-        ordered = sorted(candidates, key=lambda pair: (pair[1], pair[0]))
+        partners = Counter(b for _, b in candidates)
+        standing = sorted(partners, key=lambda b: (-partners[b], b))[:_TURNED_OF_A_GROUP]
+        ordered = sorted((pair for pair in candidates if pair[1] in standing), key=lambda pair: (pair[1], pair[0]))
         count = min(len(ordered), _PAIRS_OF_TWO_GROUPS)
         chosen += [ordered[place] for place in np.linspace(0, len(ordered) - 1, count).round().astype(int)]
     return chosen

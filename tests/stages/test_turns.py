@@ -22,6 +22,14 @@ def test_pairs_are_spread_over_both_groups():
     assert len({a for a, _ in tried}) >= 4
 
 
+def test_two_photos_stand_for_a_group_that_is_turned():
+    groups = [list(range(8)), list(range(8, 14))]
+    busiest = [(a, b) for a, b in all_pairs(14) if b not in {8, 9, 10} or a < 2]
+    tried = [(a, b) for a, b in pairs_to_turn(groups, busiest)]
+    assert {b for _, b in tried} == {11, 12}
+    assert len(tried) == 8
+
+
 def test_only_pairs_that_were_matched_are_tried_again():
     assert pairs_to_turn(GROUPS, [(0, 1), (2, 8)]) == [(2, 8)]
     assert pairs_to_turn([[0, 1, 2]], all_pairs(3)) == []
