@@ -181,6 +181,12 @@ def test_a_crash_between_the_job_and_the_note_of_it_makes_no_second_job(tmp_path
         assert service.files.upload(job_id).read_bytes() == small_zip
 
 
+def has_begun(data_dir):
+    with contextlib.suppress(FileNotFoundError):  # the upload's folder gets its name meanwhile
+        return any(path.stat().st_size for path in data_dir.glob("uploads/*/photos.zip"))
+    return False
+
+
 def test_the_client_goes_on_by_itself_when_the_web_process_is_killed_and_started_again(killable, tmp_path, small_zip):
     (tmp_path / "photos.zip").write_bytes(small_zip)
     killable.start().close()
@@ -192,7 +198,7 @@ def test_the_client_goes_on_by_itself_when_the_web_process_is_killed_and_started
 
     sender = threading.Thread(target=upload)
     sender.start()
-    while not any(path.stat().st_size for path in killable.data_dir.glob("uploads/*/photos.zip")):
+    while sender.is_alive() and not has_begun(killable.data_dir):
         time.sleep(0.001)
     killable.kill()
     killable.start().close()
