@@ -26,6 +26,20 @@ from reconflow.store.geometries import geometries_namespace
 from reconflow.store.root import Root
 
 
+def check_names(config: PipelineConfig) -> None:
+    """Refuse methods that no run could have, before anything is started for one.
+
+    Raises
+    ------
+    ConfigError
+        If an extractor, matcher or retriever is unknown, or they do not go together.
+
+    """
+    names = chosen(config.extract.extractor, config.match.matcher, gpus=False)
+    parse_methods(names.extractors, names.matchers)
+    parse_retrievers(config.shortlist.retrieval)
+
+
 def settle(config: PipelineConfig, *, where: Placement, tell: EventSink) -> PipelineConfig:
     """Return the configuration with the extractor and the matcher that ``auto`` stands for here, and tell why.
 

@@ -78,7 +78,7 @@ def test_nothing_to_reconstruct_ends_with_one_and_a_report(tmp_path):
         (["{four}", "--set", "match.ratio=7"], "ratio must be 0.1 to 1.0"),
         (["{four}", "--config", "{missing}"], "cannot read the configuration"),
         (["{four}", "--out", "/proc/out"], "cannot write to /proc/out"),
-        (["{four}", "--set", "extract.extractor=none"], "unknown extractor"),
+        (["{four}", "--set", "extract.extractor=none", "--scheduler", "tcp://127.0.0.1:9"], "unknown extractor"),
         (["{four}", "--scheduler", "tcp://127.0.0.1:9"], "cannot be reached"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
