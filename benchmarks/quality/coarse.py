@@ -37,17 +37,21 @@ _ALL = 1_000_000
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="?", default=os.environ.get("RECONFLOW_TEST_DATA", "") + "/dev")
+    parser.add_argument("data", type=Path, nargs="?", default=os.environ.get("RECONFLOW_TEST_DATA", ".") + "/dev")
     parser.add_argument("--with", nargs="+", dest="extractors", help="extractors; all with a coarse pass that run here")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     machine = this_machine()
-    photos = load_photos(arguments.data)
+    photos = load_photos(Path(arguments.data))
+    if not photos:
+        parser.error(f"{arguments.data} holds no set of photos with truth")
     true = true_pairs(photos, count=_ALL, seed=0)
     unrelated = unrelated_pairs(photos, count=_ALL, seed=0)
     images = [cv2.cvtColor(cv2.imread(str(photo.path), RAW_COLOUR), cv2.COLOR_BGR2RGB) for photo in photos]
     usable = [name for name, entry in EXTRACTORS.items() if entry.coarse and not missing(name, matchers_of(name)[0])]
     rows: list[CoarseRow] = []
+    if unusable := set(arguments.extractors or ()) - set(usable):
+        parser.error(f"{', '.join(sorted(unusable))}: no extractor with a coarse pass that runs here")
     for name in arguments.extractors or usable:
         rows.append(_row(name, images, true, unrelated))
         print(_line(rows[-1], len(true)), flush=True)

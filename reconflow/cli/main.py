@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=logging.DEBUG if arguments.verbose else logging.ERROR,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    logging.getLogger("PIL").setLevel(logging.INFO)  # tells every tag of every file otherwise
     errors = Console(stderr=True)
     try:
         return int(arguments.command(arguments))

@@ -18,7 +18,9 @@ examples:
   reconflow match a.jpg b.jpg
   reconflow match a.jpg b.jpg --with aliked-n16rot+mnn --plot matches.png
   reconflow match a.jpg b.jpg --with sift+adalam,xfeat+lighterglue     both together
-  reconflow match --list"""
+  reconflow match --list
+
+exit codes: 0 a common scene, 1 none, 2 bad input"""
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -26,7 +28,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "match",
         help="match two photos and show what they have in common",
-        description="Match two photos with any extractor and matcher, and draw what they have in common.",
+        description="Match two photos with any extractor and matcher, and draw what they have in common. Networks see "
+        "the second one in quarter turns too where the two do not match upright.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

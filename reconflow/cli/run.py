@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         choices=list(PRESETS),
         default="default",
         help="where settings start from; default: aliked-n16rot+lightglue where GPUs and both weights are, else "
-        "sift+adalam; fast and detailed: sift+adalam; best: MASt3R",
+        "sift+adalam; fast and detailed: sift+adalam; best: ALIKED's and SuperPoint's keypoints joined by MASt3R",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML or JSON settings; a run.toml will do")
     parser.add_argument(

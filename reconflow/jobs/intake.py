@@ -5,6 +5,7 @@ decoded there, so that a crash or a memory hog takes neither the web process nor
 """
 
 import contextlib
+import logging
 import os
 import resource
 import signal
@@ -25,6 +26,8 @@ from reconflow.core.drift import DriftReport
 from reconflow.core.images import Unreadable
 from reconflow.errors import InputError, NotExaminedError, ReconflowError, TooFewImagesError
 
+logger = logging.getLogger(__name__)
+
 FEWEST_IMAGES = 3
 _SAMPLE = 120
 """Photos the drift check looks at: medians of more of them hardly move."""
@@ -34,6 +37,8 @@ _BEGUN = b"looking\n"
 """What the process prints before it looks: without it, Python itself did not start."""
 _FROM_OUTSIDE = frozenset(-number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
 """Ends of the process that say nothing of the upload; other signals are crashes, which it caused."""
+_TOLD_BYTES = 4000
+"""Of what a process that crashed had to say, for the log."""
 _DECODERS = 2
 _MEMORY_BYTES = 4 << 30
 _BYTES_PER_PIXEL = 16
@@ -89,7 +94,8 @@ def look_at(
     Raises
     ------
     InputError
-        If it is not a ZIP, holds what a ZIP of photos has no reason to hold, or less than ``fewest`` usable photos.
+        If it is not a ZIP, holds what a ZIP of photos has no reason to hold, or fewer than ``fewest`` usable photos; of
+        many photos only some are looked at, and one of them has to be usable.
     DiskFullError
         If less than ``reserve_bytes`` would stay free on the disk.
     NotExaminedError
@@ -120,13 +126,11 @@ def _ask(request: IntakeRequest, stopping: threading.Event) -> bytes:
     content: bytes | None = msgspec.json.encode(request)
     with (
         _closing(ours),
-        subprocess.Popen(
-            command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, pass_fds=ours[:1], start_new_session=True
-        ) as process,
+        subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, pass_fds=ours[:1], start_new_session=True) as process,
     ):
         while True:
             try:
-                told, _ = process.communicate(content, timeout=_POLL_S)
+                told, complaint = process.communicate(content, timeout=_POLL_S)
             except subprocess.TimeoutExpired as error:
                 content = None  # it has been sent, and communicate() refuses to be told twice
                 if stopping.is_set() or time.monotonic() > deadline:
@@ -140,7 +144,13 @@ def _ask(request: IntakeRequest, stopping: threading.Event) -> bytes:
                 break
     if process.returncode in _FROM_OUTSIDE or (process.returncode > 0 and not told.startswith(_BEGUN)):
         raise NotExaminedError("the look at the photos was interrupted: try again")
+    if process.returncode:
+        logger.warning("a look at an upload ended with %d: %s", process.returncode, _end_of(complaint))
     return told.removeprefix(_BEGUN)
+
+
+def _end_of(complaint: bytes) -> str:
+    return complaint[-_TOLD_BYTES:].decode(errors="replace").strip()
 
 
 @contextlib.contextmanager
@@ -167,7 +177,7 @@ def examine(request: IntakeRequest) -> Intake:
     with ThreadPoolExecutor(_DECODERS) as threads:
         found = list(threads.map(lambda file: ingest_image(file[0], file[1], config=config), chosen))
     readable = [record for record in found if not isinstance(record, Unreadable)]
-    if len(readable) < request.fewest and len(chosen) == len(files):
+    if len(readable) < (request.fewest if len(chosen) == len(files) else 1):
         reasons = "; ".join(f"{bad.name} {bad.reason}" for bad in found if isinstance(bad, Unreadable))
         raise TooFewImagesError(
             f"{len(readable)} usable photos found, and {'a reconstruction' if request.fewest > 1 else 'this'} needs at "
@@ -196,7 +206,7 @@ def main() -> int:
     try:
         answer: Intake | Refusal = examine(request)
     except ReconflowError as error:
-        sentence = error.message.replace(request.upload, "the upload")
+        sentence = error.message.replace(request.upload, "the upload").replace(request.unpack_to, "its folder")
         answer = Refusal(kind=type(error).__name__, message=sentence)
     except MemoryError:
         answer = Refusal(kind="InputError", message="the photos need more memory than an upload may take")

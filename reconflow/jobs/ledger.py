@@ -263,9 +263,10 @@ class Ledger:
     ) -> Stage | None:
         """End a claimed job and return how it ended; ``None`` where the claim belongs to somebody else.
 
-        ``facts`` are its numbers. A job that was asked to end before is cancelled, whatever it came to meanwhile.
+        ``facts`` are its numbers. A job that was asked to end meanwhile is cancelled instead, without numbers or error.
         """
         with writing(self.engine) as connection:
+            # Says whether the claim is ours, and keeps others from the job until it has ended.
             if not _change_own(connection, job_id, runner, lease_until=None):
                 return None
             if _job(connection.execute(_one(job_id)).one()).cancel_requested:

@@ -1,4 +1,4 @@
-"""The coarse pass for learned descriptors: how many of the strongest keypoints of two photos look alike."""
+"""The coarse pass for learned descriptors: how many of the surest keypoints of two photos look alike."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,22 +13,34 @@ from reconflow.nets.devices import on_device, spares_memory, torch_device
 
 @spares_memory
 def alike_counts(features: Sequence[Features], pairs: Sequence[Pair], *, count: int, least: float) -> list[int]:
-    """Count for each pair of indices into ``features`` the mutual nearest neighbours of a dot product of ``least``.
+    """Count for each pair the mutual nearest neighbours whose descriptors have a dot product of at least ``least``.
 
-    Only the ``count`` keypoints of each photo that the network is surest of take part. It runs where networks run: on
-    cores it would keep a GPU waiting.
+    Only the ``count`` keypoints of each photo with the highest scores take part. This runs on the networks' device,
+    since a GPU would wait for it otherwise.
+
+    Parameters
+    ----------
+    features : sequence of Features
+        With unit descriptors.
+    pairs : sequence of (int, int)
+        Indices into ``features``.
+    count : int
+        Keypoints of each photo.
+    least : float
+        Dot product.
+
     """
     if not pairs:
         return []
     device = torch_device()
     with torch.inference_mode():
-        strongest: Mapping[int, Tensor] = {
-            i: on_device(_strongest(features[i], count), device).float() for i in {i for pair in pairs for i in pair}
+        surest: Mapping[int, Tensor] = {
+            i: on_device(_surest(features[i], count), device).float() for i in {i for pair in pairs for i in pair}
         }
-        return torch.stack([_count(strongest[i], strongest[j], least) for i, j in pairs]).tolist()
+        return torch.stack([_count(surest[i], surest[j], least) for i, j in pairs]).tolist()
 
 
-def _strongest(features: Features, count: int) -> np.ndarray:
+def _surest(features: Features, count: int) -> np.ndarray:
     return features.descriptors[np.argsort(-features.scores, kind="stable")[:count]]
 
 

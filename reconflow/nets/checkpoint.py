@@ -94,7 +94,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
             tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError) as error:
             if not _is_old_format(error):
-                raise WeightsError(f"{path} cannot be read ({_first_line(error)}); get it again") from error
+                raise WeightsError(f"{path} cannot be read ({_first_sentence(error)}); get it again") from error
             tree = _read_old_torch(path)
     if not isinstance(tree, Mapping):
         raise WeightsError(f"{path} holds no tensors; get it again")
@@ -110,7 +110,7 @@ def _read_old_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read ({_first_line(error)}); get it again") from error
+        raise WeightsError(f"{path} cannot be read ({_first_sentence(error)}); get it again") from error
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         return dict(load_file(path))
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read ({_first_line(error)}); get it again") from error
+        raise WeightsError(f"{path} cannot be read ({_first_sentence(error)}); get it again") from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]
+def _first_sentence(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0].rstrip(".")

@@ -14,10 +14,11 @@ from reconflow.nets.nearest import nearest_two
 def coarse_counts(
     features: Sequence[Features], pairs: Sequence[Pair], *, config: MatchConfig, alike: float = 0.0
 ) -> list[int]:
-    """Count for each pair of indices into ``features`` the mutual nearest neighbours that pass ``coarse_ratio``.
+    """Count for each pair of indices into ``features`` the mutual nearest neighbours that say something.
 
-    Only the ``coarse_keypoints`` largest keypoints of each photo take part: they are seen from far and near. Where
-    ``alike`` is given it is the surest keypoints, and that dot product of their descriptors in place of the ratio.
+    By default the ``coarse_keypoints`` largest keypoints of each photo take part, which are seen from far and near, and
+    a neighbour counts that passes ``coarse_ratio``. Where ``alike`` is given, the keypoints with the highest scores
+    take part, and a neighbour counts whose descriptor has at least that dot product with the keypoint's own.
     """
     if alike:
         from reconflow.nets.alike import alike_counts

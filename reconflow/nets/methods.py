@@ -24,7 +24,7 @@ class Method:
 
     @property
     def coarse(self) -> bool:
-        """Whether the coarse pass can tell hopeless pairs."""
+        """Whether the coarse pass can tell hopeless pairs; a matcher that unites keypoints has no use for it."""
         return EXTRACTORS[self.extractors[0]].coarse and not MATCHERS[self.matcher].unites
 
     @property

@@ -155,7 +155,8 @@ _LIGHTGLUE_WEIGHTS: Mapping[str, str] = {
 
 _LEAST_SIMILARITY: Mapping[str, float] = {**dict.fromkeys(_ALIKED, 0.65), "xfeat": 0.82}
 """Of mutual nearest neighbours, by extractor. Without it 412 (ALIKED) and 631 (XFeat) of 820 pairs of unrelated
-photos passed the level of evidence; with it none does."""
+photos passed the level of evidence; with it none does. The coarse pass has limits of its own, since it must lose no
+pair: ``benchmarks/quality/coarse.py``."""
 
 EXTRACTORS: Mapping[str, ExtractorEntry] = {
     "sift": ExtractorEntry(_sift, coarse=True),
@@ -244,7 +245,7 @@ def combination(extractor: str, matcher: str) -> Combination:
 
 
 def create_extractor(name: str) -> Extractor:
-    """Return the extractor of a name such as ``sift``, which is ``auto`` outside a run.
+    """Return the extractor of a name such as ``sift``; ``auto``, which a run settles, is that one here.
 
     Raises
     ------

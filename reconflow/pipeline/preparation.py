@@ -1,6 +1,6 @@
 """What has to be known before a run's first task: its methods, their weights, and where everything is stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -86,14 +86,12 @@ def prepare(
     """
     methods = parse_methods(config.extract.extractor, config.match.matcher)
     ranking = encoders_of_retrieval(parse_retrievers(config.shortlist.retrieval))
-    for weights in weights_of(methods):
-        _obtain(weights, tell, is_cancelled, next_best=f"the preset `{NEEDS_NO_WEIGHTS}`")
+    _obtain(weights_of(methods), tell, is_cancelled, next_best=f"the preset `{NEEDS_NO_WEIGHTS}`")
     encoder_name = encoder_of(methods)
     encoders = [encoder_name] if encoder_name else []
     if needs_retrieval(photos, config=config.shortlist):
-        for name in ranking:
-            weights = weights_named(ENCODERS[name].weights)
-            _obtain(weights, tell, is_cancelled, next_best=f"`shortlist.retrieval={VLAD}`")
+        needed = [weights_named(ENCODERS[name].weights) for name in ranking]
+        _obtain(needed, tell, is_cancelled, next_best=f"`shortlist.retrieval={VLAD}`")
         encoders += [name for name in ranking if name != encoder_name]
     precision = config.match.precision
     if precision == "auto":
@@ -126,7 +124,19 @@ def prepare(
     )
 
 
-def _obtain(weights: Weights, tell: EventSink, is_cancelled: Callable[[], bool], *, next_best: str) -> None:
+def _obtain(needed: Sequence[Weights], tell: EventSink, is_cancelled: Callable[[], bool], *, next_best: str) -> None:
+    """See to it that all weights are here, or tell of all that are not."""
+    absent: list[str] = []
+    for weights in needed:
+        try:
+            _fetch(weights, tell, is_cancelled)
+        except WeightsError as error:
+            absent.append(error.message)
+    if absent:
+        raise WeightsError(f"{'; '.join(absent)}; without them {next_best} is the next best")
+
+
+def _fetch(weights: Weights, tell: EventSink, is_cancelled: Callable[[], bool]) -> None:
     """See to it that a set of weights is here; fetching it is a stage, which begins with its first bytes."""
     fetching: list[StageCounts] = []
 
@@ -138,10 +148,7 @@ def _obtain(weights: Weights, tell: EventSink, is_cancelled: Callable[[], bool],
             fetching.append(StageCounts("weights", "MB", max(1, round(size_mb)), 0, tell))
         fetching[0].advance(round(done / 1e6), weights.name)
 
-    try:
-        obtain_weights(weights, on_progress=advance, tell=lambda text: tell(Notice(stage="weights", message=text)))
-    except WeightsError as error:
-        raise WeightsError(f"{error.message}; without them {next_best} is the next best") from error
+    obtain_weights(weights, on_progress=advance, tell=lambda text: tell(Notice(stage="weights", message=text)))
     for stage in fetching:
         stage.finish()
 

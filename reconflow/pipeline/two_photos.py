@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,21 +48,30 @@ class PhotoMatch:
     """Wall seconds for both photos, loading of models included."""
     match_s: float
     """Wall seconds of matching and verifying, loading of models included."""
+    turned: int = 0
+    """By how many clockwise quarters the second photo was turned until it matched, besides what EXIF says."""
 
     def __str__(self) -> str:
         verdict = "a common scene" if not self.reason else f"no common scene: {self.reason}"
         counts = " and ".join(str(len(photo.features)) for photo in self.features)
-        times = f"{self.extract_s:.1f} s + {self.match_s:.1f} s"
+        times = f"features {self.extract_s:.1f} s, matching {self.match_s:.1f} s"
         return (
             f"{self.combination}: {counts} keypoints, {len(self.matches)} putative, "
-            f"{len(self.geometry)} verified, {times}; {verdict}"
+            f"{len(self.geometry)} verified{self._turn}, {times}; {verdict}"
         )
 
+    @property
+    def _turn(self) -> str:
+        return f", the second photo turned by {90 * self.turned}°" if self.turned else ""
+
     def plot(self, *, height_px: int = 480) -> "Image":
-        """Return both photos side by side with the verified matches in green and the dropped ones in red."""
+        """Return both photos side by side with the verified matches in green and the dropped ones in red.
+
+        Of many matches an even sample is drawn.
+        """
         places = self.matches.places(*(photo.features.keypoints for photo in self.features))
         verified = are_among(self.matches.indices, self.geometry.inliers)
-        title = f"{self.combination}: {len(self.geometry)} of {len(self.matches)} matches verified"
+        title = f"{self.combination}: {len(self.geometry)} of {len(self.matches)} matches verified{self._turn}"
         return draw_matches(self.images, places, verified, title=title, height_px=height_px)
 
 
@@ -73,7 +82,9 @@ def match_photos(
     *,
     config: PipelineConfig | None = None,
 ) -> PhotoMatch:
-    """Match two photos.
+    """Match two photos; with networks, the second in quarter turns too where they do not match upright.
+
+    There is no coarse pass: both photos are matched whatever their strongest keypoints say.
 
     Parameters
     ----------
@@ -111,7 +122,7 @@ def match_photos(
     for more in QUARTERS if config.shortlist.turns else ():
         if not best.reason:
             break
-        tried = _matched(combination, images, (still, (other + more) % 4), cameras, config)
+        tried = replace(_matched(combination, images, (still, (other + more) % 4), cameras, config), turned=more)
         best = max(best, tried, key=lambda found: (not found.reason, len(found.geometry)))
     return best
 

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from reconflow.core.arrays import Array
 
 _GAP_PX = 8
-_MOST_LINES = 150
+_MOST_LINES = 200
 """More lines hide the photos; those drawn are spread evenly over all."""
 _VERIFIED, _DROPPED = (76, 217, 100), (235, 87, 87)
 _TITLE_PX = 16
@@ -43,8 +43,9 @@ def draw_matches(
         np.rint(place * scale + (left, head)).astype(int)
         for place, scale, left in zip(places, scales, lefts, strict=True)
     )
-    for kind, colour, thickness in ((~verified, _DROPPED, 1), (verified, _VERIFIED, 1)):
-        for row in _spread(np.flatnonzero(kind)):
+    drawn = _spread(np.arange(len(verified)))
+    for rows, colour, thickness in ((drawn[~verified[drawn]], _DROPPED, 1), (drawn[verified[drawn]], _VERIFIED, 1)):
+        for row in rows:
             start, end = tuple(map(int, first[row])), tuple(map(int, second[row]))
             cv2.line(canvas, start, end, colour, thickness, cv2.LINE_AA)
             for end_point in (start, end):

@@ -1,7 +1,7 @@
 """Which photos to try turned, and how every photo is turned in the end.
 
 Groups of photos that matched among themselves stand the same way up, whichever it is. So it takes a few pairs of two
-groups, in all four turns, to tell whether a turn is what keeps the groups apart, and one that matches settles it.
+groups, in the three turns left, to tell whether a turn is what keeps the groups apart. The strongest match settles it.
 """
 
 from collections import Counter
@@ -42,8 +42,8 @@ def pairs_to_turn(groups: Sequence[Sequence[int]], pairs: Iterable[Pair]) -> lis
     Returns
     -------
     list of (int, int)
-        A photo of the larger group, one of the smaller: eight pairs of any two groups, if at least one of them has two
-        photos. They are spread over the larger one, and take the two photos of the smaller that most were matched with.
+        A photo of the larger group, one of the smaller: up to eight pairs of any two groups, if one of them has two
+        photos or more. They are spread over the larger one; of the smaller come the two photos that are in most pairs.
 
     """
     group_of = {photo: number for number, group in enumerate(groups) for photo in group}
@@ -63,7 +63,7 @@ def pairs_to_turn(groups: Sequence[Sequence[int]], pairs: Iterable[Pair]) -> lis
 
 
 def settled_quarters(count: int, votes: Iterable[Vote]) -> list[int]:
-    """Return by how many quarters each of ``count`` groups is turned, so that the strongest votes are followed.
+    """Return how many clockwise quarters each of ``count`` groups is turned, following the strongest votes.
 
     The largest group of those that hang together by votes stays as it is.
 

@@ -34,6 +34,18 @@ def test_what_only_calls_itself_a_photo_is_dropped_and_fails_nothing(noise, tmp_
     assert (seen.n_images, seen.n_readable) == (4, 3)
 
 
+def test_many_files_of_which_none_is_a_photo_are_refused(noise, tmp_path):
+    entries = [(f"{number}.jpg", b"\xff\xd8 not a photo") for number in range(130)]  # more than are looked at
+    with pytest.raises(InputError, match="0 usable photos"):
+        look(noise.pack(tmp_path / "u.zip", entries), tmp_path)
+
+
+def test_why_a_look_ended_is_in_the_log(tmp_path, caplog):
+    with pytest.raises(InputError, match="crashed"):
+        look(tmp_path / "gone.zip", tmp_path)
+    assert "FileNotFoundError" in caplog.text
+
+
 def test_without_a_baseline_there_is_a_warning_and_no_verdict(noise, tmp_path):
     seen = look(noise.pack(tmp_path / "u.zip", noise.entries(5)), tmp_path)
     assert seen.drift.checks == {}

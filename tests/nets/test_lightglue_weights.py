@@ -67,7 +67,8 @@ def test_it_finds_what_kornia_finds(photos, published):
     theirs = LightGlue(
         None, input_dim=128, depth_confidence=-1, width_confidence=-1, flash=False, filter_threshold=0.1
     ).eval()
-    theirs.load_state_dict(renamed(torch.load(published, weights_only=True)), strict=False)
+    kept = theirs.load_state_dict(renamed(torch.load(published, weights_only=True)), strict=False)
+    assert kept.missing_keys in ([], ["confidence_thresholds"])
 
     def side(photo):
         return {

@@ -123,6 +123,9 @@ def test_without_turns_they_are_lost(lying, own_client, tmp_path):
 
 def test_two_photos_are_tried_in_all_turns(lying):
     first, second = sorted(lying.iterdir())[:2]
-    assert not match_photos(first, second, "aliked-n16rot+adalam").reason
+    found = match_photos(first, second, "aliked-n16rot+adalam")
+    assert not found.reason
+    assert found.turned
+    assert f"the second photo turned by {90 * found.turned}°" in str(found)
     still = load_config(overrides=["shortlist.turns=false"])
     assert match_photos(first, second, "aliked-n16rot+adalam", config=still).reason

@@ -31,3 +31,14 @@ def test_no_matches_are_no_error():
     image = np.zeros((60, 80, 3), np.uint8)
     none = np.zeros((0, 2))
     draw_matches((image, image), (none, none), np.zeros(0, bool), title="none", height_px=60)
+
+
+def test_of_many_matches_an_even_sample_is_drawn():
+    image = np.zeros((1000, 400, 3), np.uint8)
+    rows = np.linspace(5, 995, 990)
+    places = np.column_stack([np.full(990, 10.0), rows])
+    verified = np.arange(990) % 10 > 0
+    picture = draw_matches((image, image), (places, places), verified, title="many", height_px=1000)
+    column = np.asarray(picture).astype(int)[32:, 200]
+    red = (column[:, 0] > 150) & (column[:, 1] < 150)
+    assert 0 < red.sum() < 0.2 * (column.max(axis=1) > 150).sum()
