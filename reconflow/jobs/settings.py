@@ -172,7 +172,7 @@ def load_settings(environment: Mapping[str, str], **given: object) -> ServiceSet
     return settings
 
 
-_ELSEWHERE = ("CACHE", "GOLDEN", "OFFLINE", "TEST_DATA", "TEST_POSTGRES", "TEST_UI", "URL", "WEIGHTS")
+_ELSEWHERE = ("CACHE", "GOLDEN", "OFFLINE", "TEST_DATA", "TEST_LIGHTGLUE", "TEST_POSTGRES", "TEST_UI", "URL", "WEIGHTS")
 """Variables of this prefix that other parts read."""
 
 
