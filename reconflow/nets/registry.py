@@ -208,8 +208,8 @@ ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {
 }
 """Which matchers go with which extractor, first the one that suits it best without a network, and the level of evidence
 of both together: above the most inliers any of 820 pairs of unrelated photos reached in
-``benchmarks/quality/pairs.py``; of 200 for LighterGlue. LightGlue's, SuperPoint's and MASt3R's were not measured, for
-want of weights."""
+``benchmarks/quality/pairs.py``; of 200 for LighterGlue. LightGlue's is an estimate, with which no stray came into a
+scene; SuperPoint's and MASt3R's could not be measured, for want of weights."""
 
 
 class Combination(msgspec.Struct, frozen=True, kw_only=True):
