@@ -20,7 +20,7 @@ ANGLES_DEG = (0, 15, 30, 60, 120)
 
 _FEWEST = 8
 """Matches that a pose takes."""
-RAW_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_RAW_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 """How photos are read: as they are stored."""
 
 
@@ -32,6 +32,11 @@ class Photo:
     path: Path
     pose: Pose | None
     camera: Camera
+
+
+def raster_of(photo: Photo) -> Array:
+    """Return the (H, W, 3) uint8 RGB raster of a photo, as it is stored."""
+    return cv2.cvtColor(cv2.imread(str(photo.path), _RAW_COLOUR), cv2.COLOR_BGR2RGB)
 
 
 def load_photos(data: Path) -> list[Photo]:

@@ -15,12 +15,11 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from known_photos import RAW_COLOUR, load_photos, true_pairs, unrelated_pairs
+from known_photos import load_photos, raster_of, true_pairs, unrelated_pairs
 from measure import this_machine
 from quality_schema import Coarse, CoarseRow
 from schema import write_result
@@ -42,16 +41,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     machine = this_machine()
-    photos = load_photos(Path(arguments.data))
+    photos = load_photos(arguments.data)
     if not photos:
         parser.error(f"{arguments.data} holds no set of photos with truth")
     true = true_pairs(photos, count=_ALL, seed=0)
     unrelated = unrelated_pairs(photos, count=_ALL, seed=0)
-    images = [cv2.cvtColor(cv2.imread(str(photo.path), RAW_COLOUR), cv2.COLOR_BGR2RGB) for photo in photos]
     usable = [name for name, entry in EXTRACTORS.items() if entry.coarse and not missing(name, matchers_of(name)[0])]
-    rows: list[CoarseRow] = []
     if unusable := set(arguments.extractors or ()) - set(usable):
         parser.error(f"{', '.join(sorted(unusable))}: no extractor with a coarse pass that runs here")
+    images = [raster_of(photo) for photo in photos]
+    rows: list[CoarseRow] = []
     for name in arguments.extractors or usable:
         rows.append(_row(name, images, true, unrelated))
         print(_line(rows[-1], len(true)), flush=True)

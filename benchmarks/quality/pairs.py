@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from msgspec import structs
 
@@ -28,11 +27,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from known_photos import (
     ANGLES_DEG,
-    RAW_COLOUR,
     Photo,
     guessed_camera,
     load_photos,
     pose_error_deg,
+    raster_of,
     true_pairs,
     unrelated_pairs,
     view_angle_deg,
@@ -189,7 +188,7 @@ def prepare(
     made = {name: create_extractor(name) for name in extractors}
 
     def look(photo: Photo) -> tuple[FeatureUnion, Encoding | None]:
-        image = cv2.cvtColor(cv2.imread(str(photo.path), RAW_COLOUR), cv2.COLOR_BGR2RGB)
+        image = raster_of(photo)
         options = {name: structs.replace(config.extract, extractor=name) for name in made}
         features = unite([one.extract(image, config=options[name]) for name, one in made.items()])
         encoded = encoder(encoder_name, config.match.precision).encode([image]) if encoder_name else [None]

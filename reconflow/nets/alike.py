@@ -1,31 +1,27 @@
-"""The coarse pass for learned descriptors: how many of the surest keypoints of two photos look alike."""
+"""The coarse pass for learned descriptors: how many of two photos look alike."""
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from reconflow.core.features import Features
+from reconflow.core.arrays import Array
 from reconflow.core.pairs import Pair
 from reconflow.nets.devices import on_device, spares_memory, torch_device
 
 
 @spares_memory
-def alike_counts(features: Sequence[Features], pairs: Sequence[Pair], *, count: int, least: float) -> list[int]:
+def alike_counts(descriptors: Mapping[int, Array], pairs: Sequence[Pair], *, least: float) -> list[int]:
     """Count for each pair the mutual nearest neighbours whose descriptors have a dot product of at least ``least``.
 
-    Only the ``count`` keypoints of each photo with the highest scores take part. This runs on the networks' device,
-    since a GPU would wait for it otherwise.
+    This runs on the networks' device, since a GPU would wait for it otherwise.
 
     Parameters
     ----------
-    features : sequence of Features
-        With unit descriptors.
+    descriptors : mapping of int to Array
+        (N, D) float32 unit vectors of each photo.
     pairs : sequence of (int, int)
-        Indices into ``features``.
-    count : int
-        Keypoints of each photo.
+        Keys of ``descriptors``.
     least : float
         Dot product.
 
@@ -34,14 +30,8 @@ def alike_counts(features: Sequence[Features], pairs: Sequence[Pair], *, count: 
         return []
     device = torch_device()
     with torch.inference_mode():
-        surest: Mapping[int, Tensor] = {
-            i: on_device(_surest(features[i], count), device).float() for i in {i for pair in pairs for i in pair}
-        }
-        return torch.stack([_count(surest[i], surest[j], least) for i, j in pairs]).tolist()
-
-
-def _surest(features: Features, count: int) -> np.ndarray:
-    return features.descriptors[np.argsort(-features.scores, kind="stable")[:count]]
+        there = {photo: on_device(own, device) for photo, own in descriptors.items()}
+        return torch.stack([_count(there[i], there[j], least) for i, j in pairs]).tolist()
 
 
 def _count(a: Tensor, b: Tensor, least: float) -> Tensor:

@@ -44,6 +44,7 @@ def chosen(
 
     """
     if AUTO not in (extractors, matchers):
+        parse_methods(extractors, matchers)
         return Choice(extractors, matchers, "")
     if extractors == matchers:
         suiting = [[_ON_GPUS, _ON_CORES] if gpus else [_ON_CORES]]

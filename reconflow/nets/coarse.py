@@ -20,18 +20,19 @@ def coarse_counts(
     a neighbour counts that passes ``coarse_ratio``. Where ``alike`` is given, the keypoints with the highest scores
     take part, and a neighbour counts whose descriptor has at least that dot product with the keypoint's own.
     """
+    first: dict[int, Array] = {}
+    for i in sorted({i for pair in pairs for i in pair}):
+        ranks = features[i].scores if alike else features[i].scales
+        first[i] = _first(features[i], ranks, config.coarse_keypoints)
     if alike:
         from reconflow.nets.alike import alike_counts
 
-        return alike_counts(features, pairs, count=config.coarse_keypoints, least=alike)
-    largest: dict[int, Array] = {}
-    for i in sorted({i for pair in pairs for i in pair}):
-        largest[i] = _largest(features[i], config.coarse_keypoints)
-    return [_count(largest[i], largest[j], config.coarse_ratio) for i, j in pairs]
+        return alike_counts(first, pairs, least=alike)
+    return [_count(first[i], first[j], config.coarse_ratio) for i, j in pairs]
 
 
-def _largest(features: Features, count: int) -> Array:
-    order = np.argsort(-features.scales, kind="stable")[:count]
+def _first(features: Features, ranks: Array, count: int) -> Array:
+    order = np.argsort(-ranks, kind="stable")[:count]
     return features.descriptors[order].astype(np.float32)
 
 

@@ -10,7 +10,7 @@ from reconflow.nets.choice import chosen
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, weights_of
 from reconflow.nets.registry import ENCODERS
 from reconflow.nets.retrievers import VLAD, encoders_of_retrieval, parse_retrievers
-from reconflow.nets.weights import Weights, obtain_weights, weights_named
+from reconflow.nets.weights import Weights, absence, obtain_weights, weights_named
 from reconflow.pipeline.cluster import GPU, Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
@@ -35,8 +35,7 @@ def check_names(config: PipelineConfig) -> None:
         If an extractor, matcher or retriever is unknown, or they do not go together.
 
     """
-    names = chosen(config.extract.extractor, config.match.matcher, gpus=False)
-    parse_methods(names.extractors, names.matchers)
+    chosen(config.extract.extractor, config.match.matcher, gpus=False)
     parse_retrievers(config.shortlist.retrieval)
 
 
@@ -125,15 +124,14 @@ def prepare(
 
 
 def _obtain(needed: Sequence[Weights], tell: EventSink, is_cancelled: Callable[[], bool], *, next_best: str) -> None:
-    """See to it that all weights are here, or tell of all that are not."""
-    absent: list[str] = []
-    for weights in needed:
+    """See to it that all weights are here; after one that is not to be had the others are named and not fetched."""
+    for place, weights in enumerate(needed):
         try:
             _fetch(weights, tell, is_cancelled)
         except WeightsError as error:
-            absent.append(error.message)
-    if absent:
-        raise WeightsError(f"{'; '.join(absent)}; without them {next_best} is the next best")
+            others = filter(None, map(absence, needed[place + 1 :]))
+            reasons = "; ".join([error.message, *others])
+            raise WeightsError(f"{reasons}; without them {next_best} is the next best") from error
 
 
 def _fetch(weights: Weights, tell: EventSink, is_cancelled: Callable[[], bool]) -> None:

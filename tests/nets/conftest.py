@@ -165,3 +165,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def by_kornia():
+    """Return a function: kornia's LightGlue and the features of two photos → its matches as a set of rows."""
+    import torch
+
+    def side(features: Features) -> dict[str, torch.Tensor]:
+        return {
+            "keypoints": torch.tensor(features.keypoints - 0.5)[None],
+            "descriptors": torch.tensor(features.descriptors.astype(np.float32))[None],
+            "image_size": torch.tensor([features.image_size]),
+        }
+
+    def matches(model: torch.nn.Module, a: Features, b: Features) -> set[tuple[int, int]]:
+        with torch.inference_mode():
+            return {tuple(row) for row in model({"image0": side(a), "image1": side(b)})["matches"][0].tolist()}
+
+    return matches

@@ -48,18 +48,6 @@ def photos(make_features):
     return [*made, make_features(np.zeros((0, 2)), np.zeros((0, 128), np.float16))]
 
 
-def by_kornia(model, a, b):
-    def side(f):
-        return {
-            "keypoints": torch.tensor(f.keypoints - 0.5)[None],
-            "descriptors": torch.tensor(f.descriptors.astype(np.float32))[None],
-            "image_size": torch.tensor([f.image_size]),
-        }
-
-    with torch.inference_mode():
-        return {tuple(row) for row in model({"image0": side(a), "image1": side(b)})["matches"][0].tolist()}
-
-
 def matched(matcher, photos, pairs, **options):
     found = matcher.match_tile([View(photo) for photo in photos], pairs, config=MatchConfig(**options))
     made = {place: finish().indices for place, finish in found}
@@ -91,7 +79,7 @@ def spy(monkeypatch):
 
 
 @pytest.mark.parametrize("pair", [(0, 1), (1, 2), (2, 0)])
-def test_matches_are_those_of_kornia(matcher, theirs, photos, pair):
+def test_matches_are_those_of_kornia(matcher, theirs, photos, pair, by_kornia):
     expected = by_kornia(theirs, photos[pair[0]], photos[pair[1]])
     assert len(expected) > 10
     (found,) = matched(matcher, photos, [pair])

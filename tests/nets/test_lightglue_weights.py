@@ -63,22 +63,13 @@ def test_it_joins_what_is_the_same_and_little_else(photos, affine):
     assert len(unrelated) < len(same) / 4
 
 
-def test_it_finds_what_kornia_finds(photos, published):
+def test_it_finds_what_kornia_finds(photos, published, by_kornia):
     theirs = LightGlue(
         None, input_dim=128, depth_confidence=-1, width_confidence=-1, flash=False, filter_threshold=0.1
     ).eval()
     kept = theirs.load_state_dict(renamed(torch.load(published, weights_only=True)), strict=False)
     assert kept.missing_keys in ([], ["confidence_thresholds"])
 
-    def side(photo):
-        return {
-            "keypoints": torch.tensor(photo.keypoints - 0.5)[None],
-            "descriptors": torch.tensor(photo.descriptors.astype(np.float32))[None],
-            "image_size": torch.tensor([photo.image_size]),
-        }
-
-    with torch.inference_mode():
-        expected = theirs({"image0": side(photos[0]), "image1": side(photos[1])})["matches"][0].tolist()
     ours = {tuple(row) for row in matched(photos, [(0, 1)])[0].tolist()}
     assert len(ours) >= 200
-    assert ours == {tuple(row) for row in expected}
+    assert ours == by_kornia(theirs, photos[0], photos[1])
