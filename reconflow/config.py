@@ -65,19 +65,22 @@ class ExtractConfig(_Section, frozen=True):
     holds for each of them. ``auto`` is settled with the matcher when a run starts: aliked-n16rot and lightglue where
     workers offer GPUs and the weights are here, else sift and adalam. Where one of both is named, the other suits it.
 
-    Photos whose long edge is larger than ``long_edge_px`` are reduced for detection; keypoints are always given in
-    the pixels of the photo itself.
+    Photos whose long edge is larger than ``long_edge_px`` are reduced to it for detection. Networks see smaller ones
+    enlarged, at most ``enlarge`` times, since they find places no more exactly than their maps have cells; SIFT doubles
+    each photo itself. Keypoints are always given in the pixels of the photo.
     """
 
     extractor: str = "auto"
     max_keypoints: int = 3072
     long_edge_px: int = 1280
+    enlarge: float = 2.0
     contrast_threshold: float = 0.01
     edge_threshold: float = 10.0
 
     def __post_init__(self) -> None:
         self._require("max_keypoints", low=16, high=200_000)
         self._require("long_edge_px", low=64, high=20_000)
+        self._require("enlarge", low=1, high=4)
         self._require("contrast_threshold", low=0, high=1)
         self._require("edge_threshold", low=1, high=1000)
 
@@ -330,15 +333,17 @@ def config_to_tree(config: PipelineConfig) -> dict[str, Any]:
     return msgspec.to_builtins(config)
 
 
-def config_differences(config: PipelineConfig) -> dict[str, Any]:
-    """Return what differs from the defaults, as nested dictionaries: what a file that others build on should hold.
+def config_differences(config: PipelineConfig, other: PipelineConfig | None = None) -> dict[str, Any]:
+    """Return what differs from another configuration or from the defaults, as nested dictionaries.
+
+    What differs from the defaults is what a file that others build on should hold.
 
     >>> config_differences(load_config(overrides=["match.ratio=0.75"]))
     {'match': {'ratio': 0.75}}
     """
-    defaults = config_to_tree(PipelineConfig())
+    others = config_to_tree(other or PipelineConfig())
     sections = {
-        section: {name: value for name, value in options.items() if value != defaults[section][name]}
+        section: {name: value for name, value in options.items() if value != others[section][name]}
         for section, options in config_to_tree(config).items()
     }
     return {section: options for section, options in sections.items() if options}

@@ -37,13 +37,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--with",
         dest="combination",
-        default="sift+adalam",
         metavar="EXTRACTOR+MATCHER",
-        help="which features and which matcher, several separated by commas (default: sift+adalam)",
+        help="which features and which matcher, several separated by commas (default: those of --preset and --set, "
+        "else sift+adalam)",
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture, such as matches.png")
     parser.add_argument("--list", action="store_true", help="list what there is and whether it can run here")
-    parser.add_argument("--preset", choices=list(PRESETS), default="default", help="where other settings start from")
+    parser.add_argument("--preset", choices=list(PRESETS), default="default", help="where settings start from")
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", dest="overrides", help="change a setting"
     )
@@ -62,6 +62,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from reconflow.pipeline.two_photos import match_photos
 
     config = load_config(preset=arguments.preset, overrides=arguments.overrides)
+    if arguments.plot:
+        _check_picture(arguments.plot)
     first, second = arguments.photos
     found = match_photos(first, second, arguments.combination, config=config)
     console.print(str(found), highlight=False, markup=False, soft_wrap=True)
@@ -72,6 +74,16 @@ def execute(arguments: argparse.Namespace) -> int:
             raise OutputError(f"cannot write {arguments.plot}: {error}") from error
         console.print(f"Picture: [bold]{escape(str(arguments.plot))}[/]", highlight=False, soft_wrap=True)
     return int(bool(found.reason))
+
+
+def _check_picture(path: Path) -> None:
+    """Refuse what no picture can be written to before any work is done for it."""
+    from PIL import Image
+
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise InputError(f"cannot write {path}: name it as a picture, such as matches.png")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"cannot write {path}: {path.absolute().parent} is no folder")
 
 
 def _list(console: Console) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 
 from reconflow.errors import InputError, WeightsError
 from reconflow.nets.weights import (
@@ -66,14 +65,13 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _list(chosen: list[Weights], console: Console) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("weights", "MB", "licence", "where"):
-        table.add_column(column, justify="right" if column == "MB" else "left", overflow="fold")
     for weights in chosen:
         found = find_weights(weights)
-        where = escape(str(found[0])) if found else f"[dim]not here: {weights.source}[/]"
-        table.add_row(weights.name, f"{weights.size_mb:,.1f}", weights.licence, where)
-    console.print(table)
+        where = f"[green]✓[/] {escape(str(found[0]))}" if found else f"[dim]– not here: {weights.source}[/]"
+        size = f"{weights.size_mb:,.1f} MB"
+        # In lines of their own, paths and addresses stay whole, to be copied or searched for.
+        console.print(f"[bold]{weights.name:<20}[/] {size:>11}  {weights.licence}", highlight=False, soft_wrap=True)
+        console.print(f"  {where}", highlight=False, soft_wrap=True)
     folder = os.environ.get("RECONFLOW_WEIGHTS")
     looked = f"{folder} and {cache_folder()}" if folder else f"{cache_folder()}; RECONFLOW_WEIGHTS names another folder"
     console.print(f"\nLooked for in {looked}.", highlight=False, markup=False, soft_wrap=True)

@@ -19,7 +19,7 @@ from reconflow.core.features import Features
 from reconflow.nets.checkpoint import fill_module, load_tensors
 from reconflow.nets.devices import models, on_device, spares_memory, torch_device
 from reconflow.nets.lean_aliked import LeanAliked
-from reconflow.nets.raster import features_in, has_contrast, reduced
+from reconflow.nets.raster import features_in, has_contrast, resized
 from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint, weights_named
 
 _THRESHOLD = 0.2
@@ -57,7 +57,7 @@ class Aliked:
 
     def extract_batch(self, images: Sequence[Array], *, config: ExtractConfig) -> list[Features]:
         """Return what ``extract`` does of each of several rasters of one size."""
-        rasters = [reduced(image, config.long_edge_px) for image in images]
+        rasters = [resized(image, config.long_edge_px, enlarge=config.enlarge) for image in images]
         height, width = rasters[0].shape[:2]
         shrink = np.array([images[0].shape[1] / width, images[0].shape[0] / height], np.float32)
         network = _network(self.name, obtain_weights(weights_named(self.name)), torch_device())

@@ -30,7 +30,7 @@ def extract_many(
 
     found: dict[int, Features] = {}
     for group in grouped(images, key=lambda image: image.shape):
-        shape = images[group[0]].shape, config.long_edge_px
+        shape = images[group[0]].shape, config.long_edge_px, config.enlarge
         runner = batch_runner((extractor.name, torch_device().type), shape, batch)
         found.update(zip(group, runner.map(of_batch, group), strict=True))
     return [found[place] for place in range(len(images))]

@@ -8,15 +8,18 @@ from reconflow.core.features import Features
 from reconflow.nets.threads import opencv_on_one_thread
 
 
-def reduced(image: Array, long_edge_px: int) -> Array:
-    """Return an (H, W) or (H, W, 3) uint8 ``image`` with a long edge of at most ``long_edge_px``, else as it is."""
+def resized(image: Array, long_edge_px: int, *, enlarge: float = 1.0) -> Array:
+    """Return an (H, W) or (H, W, 3) uint8 ``image`` with a long edge of ``long_edge_px``.
+
+    A larger one is reduced to it; a smaller one comes as near as ``enlarge`` times its size allows.
+    """
     height, width = image.shape[:2]
-    if max(height, width) <= long_edge_px:
-        return image
-    ratio = long_edge_px / max(height, width)
+    ratio = min(long_edge_px / max(height, width), enlarge)
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    if size == (width, height):
+        return image
     with opencv_on_one_thread():
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC)
 
 
 def grey_of(image: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from reconflow.config import ExtractConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
-from reconflow.nets.raster import colors_at, grey_of, reduced
+from reconflow.nets.raster import colors_at, grey_of, resized
 from reconflow.nets.threads import opencv_on_one_thread
 
 _LAYERS = 3
@@ -36,7 +36,7 @@ class Sift:
     def extract(self, image: Array, *, config: ExtractConfig) -> Features:
         """Return the strongest keypoints of ``image``, an (H, W, 3) uint8 RGB raster, in that raster's pixels."""
         height, width = image.shape[:2]
-        grey = reduced(grey_of(image), config.long_edge_px)
+        grey = resized(grey_of(image), config.long_edge_px)
         detector = cv2.SIFT.create(
             nfeatures=round(_CANDIDATES * config.max_keypoints),
             nOctaveLayers=_LAYERS,

@@ -23,7 +23,7 @@ from reconflow.core.features import Features
 from reconflow.errors import WeightsError
 from reconflow.nets.checkpoint import load_tensors
 from reconflow.nets.devices import models, spares_memory, torch_device
-from reconflow.nets.raster import features_in, grey_of, reduced
+from reconflow.nets.raster import features_in, grey_of, resized
 from reconflow.nets.weights import obtain_weights, sha256_of, weights_named
 
 _CELL = 8
@@ -163,7 +163,7 @@ class SuperPoint:
 
     def extract_batch(self, images: Sequence[Array], *, config: ExtractConfig) -> list[Features]:
         """Return what ``extract`` does of each of several rasters of one size."""
-        greys = np.stack([reduced(grey_of(image), config.long_edge_px) for image in images])
+        greys = np.stack([resized(grey_of(image), config.long_edge_px, enlarge=config.enlarge) for image in images])
         device = torch_device()
         path = self._path()
         network = models().get(

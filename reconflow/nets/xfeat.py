@@ -18,7 +18,7 @@ from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.nets.checkpoint import fill_module, load_tensors
 from reconflow.nets.devices import models, on_device, spares_memory, torch_device
-from reconflow.nets.raster import features_in, has_contrast, reduced
+from reconflow.nets.raster import features_in, has_contrast, resized
 from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint, weights_named
 
 _STEP = 32
@@ -44,7 +44,7 @@ class XFeatExtractor:
 
     def extract_batch(self, images: Sequence[Array], *, config: ExtractConfig) -> list[Features]:
         """Return what ``extract`` does of each of several rasters of one size."""
-        rasters = [reduced(image, config.long_edge_px) for image in images]
+        rasters = [resized(image, config.long_edge_px, enlarge=config.enlarge) for image in images]
         device = torch_device()
         model = _network(obtain_weights(weights_named(self.name)), device)
         with torch.inference_mode():

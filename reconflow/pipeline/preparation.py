@@ -1,11 +1,13 @@
 """What has to be known before a run's first task: its methods, their weights, and where everything is stored."""
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
-from reconflow.config import PipelineConfig
-from reconflow.errors import Cancelled, WeightsError
+from reconflow.config import PipelineConfig, config_differences, load_config
+from reconflow.errors import Cancelled, ConfigError, WeightsError
 from reconflow.nets.choice import chosen
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, weights_of
 from reconflow.nets.registry import ENCODERS
@@ -55,6 +57,26 @@ def settle(config: PipelineConfig, *, where: Placement, tell: EventSink) -> Pipe
         config,
         extract=msgspec.structs.replace(config.extract, extractor=choice.extractors),
         match=msgspec.structs.replace(config.match, matcher=choice.matchers),
+    )
+
+
+def replaced_settings(folder: Path, config: PipelineConfig) -> str:
+    """Return what the settings of the result in a run's folder were where those of a new run differ.
+
+    Empty where there is no result, or one of the same settings or of another version, whose settings are other ones.
+    """
+    if not (folder / "report.json").exists():
+        return ""
+    try:
+        before = load_config(folder / "run.toml")
+    except ConfigError:
+        return ""
+    differences = config_differences(before, config)
+    return ", ".join(
+        f"{section}.{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for section, options in differences.items()
+        if section != "execution"
+        for name, value in options.items()
     )
 
 

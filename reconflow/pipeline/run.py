@@ -43,7 +43,7 @@ from reconflow.pipeline.plan import (
     plan_thumbnails,
     view_keys,
 )
-from reconflow.pipeline.preparation import prepare, settle
+from reconflow.pipeline.preparation import prepare, replaced_settings, settle
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.retrieval import retrieve
 from reconflow.pipeline.sight import Sight
@@ -118,6 +118,9 @@ def run(
         with dispatcher:
             where = placement(client, timeout_s=patience_s, is_cancelled=is_cancelled)
             config = settle(config, where=where, tell=on_event)
+            if before := replaced_settings(folder.path, config):
+                kept = "another folder with the same store keeps both"
+                on_event(Notice(stage="ingest", message=f"the result here, of {before}, is replaced: {kept}"))
             context = prepare(
                 root, config, line, where=where, photos=len(files), tell=on_event, is_cancelled=is_cancelled
             )

@@ -17,6 +17,7 @@ from reconflow.core.matches import Matches, TwoViewGeometry
 from reconflow.core.turns import Turn, upright_quarters
 from reconflow.core.union import FeatureUnion, unite
 from reconflow.errors import InputError
+from reconflow.nets.choice import chosen
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, split_combination
 from reconflow.nets.protocols import matches_tiles
 from reconflow.nets.registry import create_extractor
@@ -78,7 +79,7 @@ class PhotoMatch:
 def match_photos(
     first: str | os.PathLike[str],
     second: str | os.PathLike[str],
-    combination: str = "sift+adalam",
+    combination: str | None = None,
     *,
     config: PipelineConfig | None = None,
 ) -> PhotoMatch:
@@ -90,8 +91,9 @@ def match_photos(
     ----------
     first, second : path
         The photos.
-    combination : str
+    combination : str, optional
         ``EXTRACTOR+MATCHER``, or several of them separated by commas: their keypoints and matches are put together.
+        By default what ``config`` names; where that is ``auto``, what a run without GPUs would take: sift+adalam.
     config : PipelineConfig, optional
         All other settings.
 
@@ -105,14 +107,9 @@ def match_photos(
         If its weights are neither here nor to be had.
 
     """
-    extractors, matchers = split_combination(combination)
-    methods = parse_methods(extractors, matchers)
-    base = config or PipelineConfig()
-    config = msgspec.structs.replace(
-        base,
-        extract=msgspec.structs.replace(base.extract, extractor=extractors),
-        match=msgspec.structs.replace(base.match, matcher=matchers),
-    )
+    config = _settled(config or PipelineConfig(), combination)
+    methods = parse_methods(config.extract.extractor, config.match.matcher)
+    combination = combination or ",".join(map(str, methods))
     records, cameras = _ingested((Path(first), Path(second)), config)
     images = read_image(str(first)), read_image(str(second))
     if not needs_upright(methods):
@@ -125,6 +122,19 @@ def match_photos(
         tried = replace(_matched(combination, images, (still, (other + more) % 4), cameras, config), turned=more)
         best = max(best, tried, key=lambda found: (not found.reason, len(found.geometry)))
     return best
+
+
+def _settled(config: PipelineConfig, combination: str | None) -> PipelineConfig:
+    """Return the configuration with the methods of a combination, or with its own where it names them."""
+    if combination:
+        extractors, matchers = split_combination(combination)
+    else:
+        extractors, matchers, _ = chosen(config.extract.extractor, config.match.matcher, gpus=False)
+    return msgspec.structs.replace(
+        config,
+        extract=msgspec.structs.replace(config.extract, extractor=extractors),
+        match=msgspec.structs.replace(config.match, matcher=matchers),
+    )
 
 
 def _matched(

@@ -18,6 +18,13 @@ def photos(tmp_path_factory):
     return [*by_scene["courtyard"][:2], by_scene["temple"][0]]
 
 
+@pytest.fixture
+def no_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECONFLOW_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("RECONFLOW_CACHE", str(tmp_path))
+    monkeypatch.setenv("RECONFLOW_OFFLINE", "1")
+
+
 def test_two_photos_of_a_scene_are_matched_and_drawn(photos, tmp_path, capsys):
     picture = tmp_path / "matches.png"
     assert main(["match", *photos[:2], "--plot", str(picture)]) == 0
@@ -38,10 +45,38 @@ def test_combinations_are_put_together(photos, capsys, weights):
     assert "sift+adalam,aliked-t16+mnn" in capsys.readouterr().out
 
 
-def test_a_combination_without_weights_is_one_helpful_sentence(photos, capsys, tmp_path, monkeypatch):
-    monkeypatch.setenv("RECONFLOW_WEIGHTS", str(tmp_path))
-    monkeypatch.setenv("RECONFLOW_CACHE", str(tmp_path))
-    monkeypatch.setenv("RECONFLOW_OFFLINE", "1")
+@pytest.mark.parametrize(
+    ("options", "methods"),
+    [
+        ([], "sift+adalam"),
+        (["--preset", "fast"], "sift+adalam"),
+        (["--set", "extract.extractor=sift", "--set", "match.matcher=ratio"], "sift+ratio"),
+        (["--set", "match.matcher=ratio"], "sift+ratio"),
+        (
+            ["--preset", "fast", "--set", "extract.extractor=sift,aliked-t16", "--set", "match.matcher=adalam,mnn"],
+            "sift+adalam,aliked-t16+mnn",
+        ),
+    ],
+)
+def test_without_a_combination_settings_say_which(options, methods, photos, capsys, weights):
+    assert main(["match", *photos[:2], *options]) == 0
+    assert capsys.readouterr().out.startswith(f"{methods}: ")
+
+
+def test_a_preset_without_its_weights_is_not_another_one(photos, capsys, no_weights):
+    assert main(["match", *photos[:2], "--preset", "best"]) == 2
+    assert "the weights aliked-n16rot are not here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["matches.txt", "matches", "none/matches.png"])
+def test_a_picture_that_cannot_be_written_is_told_before_any_work(name, photos, tmp_path, capsys):
+    assert main(["match", *photos[:2], "--plot", str(tmp_path / name)]) == 2
+    said = capsys.readouterr()
+    assert str(tmp_path / name) in said.err
+    assert "verified" not in said.out
+
+
+def test_a_combination_without_weights_is_one_helpful_sentence(photos, capsys, tmp_path, no_weights):
     assert main(["match", *photos[:2], "--with", "aliked-n16+mnn"]) == 2
     said = capsys.readouterr().err
     for part in ("aliked-n16.pth", "https://github.com/Shiaoming/ALIKED", str(tmp_path)):

@@ -41,6 +41,14 @@ def test_list_tells_what_is_here_and_where_the_rest_is(said, tmp_path):
     assert "not here: https://example.org/known" not in told
 
 
+def test_list_keeps_paths_whole_however_long_they_are(said, tmp_path, monkeypatch):
+    deep = tmp_path.joinpath(*["a-folder-with-a-long-name"] * 6)
+    deep.mkdir(parents=True)
+    (deep / "known.pth").write_bytes(CONTENT)
+    monkeypatch.setenv("RECONFLOW_WEIGHTS", str(deep))
+    assert str(deep / "known.pth") in said("list", "known")[1]
+
+
 def test_fetch_gets_what_is_named_and_tells_its_licence(said, tmp_path):
     code, told = said("fetch", "known")
     assert code == 0

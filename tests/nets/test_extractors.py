@@ -4,6 +4,8 @@ import pickle
 import pkgutil
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from reconflow.config import ExtractConfig
 from reconflow.core.features import Features
 from reconflow.nets.extraction import extract_many
 from reconflow.nets.protocols import Extractor
+from reconflow.nets.raster import grey_of
 from reconflow.nets.registry import create_extractor
 from reconflow.nets.weights import WEIGHTS
 
@@ -37,7 +40,8 @@ class ExtractorContract:
 
     @pytest.fixture
     def config(self) -> ExtractConfig:
-        return ExtractConfig(extractor=self.name, max_keypoints=500)
+        """What sees the textures as they are."""
+        return ExtractConfig(extractor=self.name, max_keypoints=500, long_edge_px=480)
 
     def test_it_goes_by_its_registered_name(self, extractor):
         assert extractor.name == self.name
@@ -57,7 +61,8 @@ class ExtractorContract:
 
     @pytest.mark.parametrize("count", [16, 100])
     def test_max_keypoints_keeps_the_strongest_first(self, extractor, texture, count):
-        some = extractor.extract(texture, config=ExtractConfig(extractor=self.name, max_keypoints=count))
+        config = ExtractConfig(extractor=self.name, max_keypoints=count, long_edge_px=480)
+        some = extractor.extract(texture, config=config)
         assert len(some) == count
         assert (np.diff(some.scores) <= 0).all()
 
@@ -87,9 +92,8 @@ class ExtractorContract:
         again = pickle.loads(pickle.dumps(extractor))
         assert same(extractor.extract(texture, config=config), again.extract(texture, config=config))
 
-    def test_a_large_picture_is_reduced_and_its_keypoints_are_given_in_its_own_pixels(self, extractor, texture):
+    def test_a_large_picture_is_reduced_and_its_keypoints_are_given_in_its_own_pixels(self, extractor, config, texture):
         large = np.repeat(np.repeat(texture, 2, axis=0), 2, axis=1)
-        config = ExtractConfig(extractor=self.name, max_keypoints=500, long_edge_px=480)
         reduced = extractor.extract(large, config=config)
         as_is = extractor.extract(texture, config=config)
         assert reduced.image_size == (960, 720)
@@ -126,8 +130,29 @@ class TestSift(ExtractorContract):
     name = "sift"
 
 
+class NetworkContract(ExtractorContract):
+    """What holds for every extractor that is a network."""
+
+    @pytest.mark.parametrize(("size", "times"), [((240, 180), 2), ((160, 120), 2), ((320, 240), 1.5)])
+    def test_a_small_picture_is_enlarged_and_its_keypoints_are_given_in_its_own_pixels(
+        self, extractor, config, texture, size, times
+    ):
+        grey = cv2.resize(grey_of(texture), size, interpolation=cv2.INTER_AREA)
+        small = np.repeat(grey[:, :, None], 3, axis=2)  # some networks make a photo grey before it is enlarged
+        large = cv2.resize(small, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+        found = extractor.extract(small, config=config)
+        in_large = extractor.extract(large, config=msgspec.structs.replace(config, enlarge=1.0))
+        assert found.image_size == size
+        gaps = np.abs(found.keypoints[:, None] - in_large.keypoints / times).max(axis=2)
+        rows = gaps.argmin(axis=1)  # two of equal score may have changed places
+        assert sorted(rows) == list(range(len(in_large)))
+        assert gaps.min(axis=1).max() < 1e-3
+        np.testing.assert_allclose(found.scales, in_large.scales / times, rtol=1e-5)
+        np.testing.assert_allclose(found.descriptors, in_large.descriptors[rows], atol=2e-3)
+
+
 @pytest.mark.usefixtures("weights")
-class LearnedContract(ExtractorContract):
+class LearnedContract(NetworkContract):
     """What holds for every extractor with weights."""
 
     def test_descriptors_are_unit_vectors(self, extractor, config, texture):
@@ -191,7 +216,7 @@ def test_a_device_without_memory_costs_time_and_no_photo(name, forward, texture,
     assert len(tries) == 3
 
 
-class TestSuperPoint(ExtractorContract):
+class TestSuperPoint(NetworkContract):
     """With seeded weights: what holds for any."""
 
     name = "superpoint"

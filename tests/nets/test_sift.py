@@ -100,3 +100,8 @@ def test_features_and_matching_load_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_it_doubles_photos_itself_and_is_shown_none_enlarged(texture):
+    plain, larger = (Sift().extract(texture, config=ExtractConfig(enlarge=times)) for times in (1.0, 4.0))
+    assert np.array_equal(plain.keypoints, larger.keypoints)

@@ -97,7 +97,7 @@ def test_the_centre_of_the_top_left_pixel_is_a_half(superpoint_weights, texture)
 
     grey = cv2.cvtColor(texture, cv2.COLOR_RGB2GRAY)
     plain = found(state, torch.from_numpy(grey.astype(np.float32) / 255), at_most=50)
-    features = SuperPoint(file=superpoint_weights).extract(texture, config=ExtractConfig(max_keypoints=50))
+    features = SuperPoint(file=superpoint_weights).extract(texture, config=ExtractConfig(max_keypoints=50, enlarge=1))
     np.testing.assert_array_equal(features.keypoints, plain.keypoints.numpy() + 0.5)
 
 

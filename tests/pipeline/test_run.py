@@ -37,6 +37,9 @@ class Ears:
     def reused(self):
         return {e.stage: e.reused for e in self.events if isinstance(e, StageFinished)}
 
+    def told(self, words):
+        return [e.message for e in self.events if isinstance(e, Notice) and words in e.message]
+
 
 def hashes(folder):
     names = ["submission.csv", "images.csv", *sorted(p.name for p in folder.glob("*.ply"))]
@@ -121,6 +124,7 @@ def test_running_again_reuses_everything_and_gives_the_same_bytes(finished, clie
         "report": 0,
     }
     assert hashes(result.folder) == before
+    assert not ears.told("is replaced")
 
 
 def test_methods_that_are_left_open_are_those_of_a_run_that_names_them(finished, client, sample, quick, out):
@@ -152,6 +156,11 @@ def test_a_changed_mapping_option_repeats_no_extraction_and_no_matching(finished
     run(sample.images, out, client=client, config=other, dataset="sample", store=store, on_event=ears)
     reused = ears.reused()
     assert (reused["extract"], reused["match"], reused["reconstruct"]) == (11, 55, 0)
+    assert not ears.told("is replaced")
+    ears = Ears()
+    run(sample.images, out, client=client, config=quick, dataset="sample", store=store, on_event=ears)
+    told = ["the result here, of reconstruct.seed=5, is replaced: another folder with the same store keeps both"]
+    assert ears.told("is replaced") == told
 
 
 def test_a_notebook_opens_what_is_stored_in_one_line(finished):
