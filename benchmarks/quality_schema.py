@@ -33,6 +33,8 @@ class CombinationRun(msgspec.Struct, frozen=True, kw_only=True):
     set: str
     combination: str
     outcome: Outcome
+    variant: str = ""
+    """The setting that this run had and others of its combination did not."""
 
 
 class Combinations(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="combinations"):
@@ -41,6 +43,8 @@ class Combinations(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     machine: Machine
     overrides: list[str]
     runs: list[CombinationRun]
+    photos_px: int = 0
+    """Long edge to which the photos were reduced before; 0 where they are as they are."""
 
 
 class ScoringRow(msgspec.Struct, frozen=True, kw_only=True):

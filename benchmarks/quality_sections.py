@@ -105,9 +105,12 @@ def _side_line(found: SetResult, side: str, outcome: Outcome) -> list[str]:
 def combinations(result: Combinations) -> str:
     """Scores of combinations, by set."""
     about = "Official / strict score, photos registered, wall seconds; one run each."
-    names = list(dict.fromkeys(run.combination for run in result.runs))
+    if result.photos_px:
+        about += f" Photos reduced to a long edge of {result.photos_px} px."
+    label = {id(run): " ".join(filter(None, [run.combination, run.variant])) for run in result.runs}
+    names = list(dict.fromkeys(label.values()))
     sets = list(dict.fromkeys(run.set for run in result.runs))
-    cells = {(run.combination, run.set): _combination_cell(run.outcome) for run in result.runs}
+    cells = {(label[id(run)], run.set): _combination_cell(run.outcome) for run in result.runs}
     lines = [[name, *(cells.get((name, one), "not run") for one in sets)] for name in names]
     settings = f" Settings: {', '.join(result.overrides)}." if result.overrides else ""
     return "\n\n".join([machine(result.machine), about + settings, table(["", *sets], lines)])
