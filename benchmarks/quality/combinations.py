@@ -3,7 +3,7 @@
     combinations.py DATA/dev/et … --with sift+adalam aliked-n16rot+mnn --json results/combinations.json
 
 A set is a folder as for ``evaluate.py``. Combinations take turns on each set, and nothing is kept between runs. With
-``--vary`` each combination runs with each of these settings, and with ``--photos-px`` all see small copies of the photos.
+``--vary`` each combination runs with each of these settings, and with ``--photos-px`` all see small copies of photos.
 """
 
 import argparse
@@ -15,10 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from PIL import Image
-
 from measure import this_machine
 from outcomes import finished, our_outcome
+from PIL import Image
 from quality_schema import CombinationRun, Combinations
 from schema import write_result
 
@@ -57,6 +56,9 @@ def _small_copy(path: Path, copies: Path, long_edge_px: int) -> Path:
     (copies / path.name / "images").mkdir()
     for file in sorted((path / "images").iterdir()):
         with Image.open(file) as photo:
+            if max(photo.size) <= long_edge_px:
+                shutil.copy(file, copies / path.name / "images")
+                continue
             exif = photo.getexif()
             photo.thumbnail((long_edge_px, long_edge_px), Image.Resampling.LANCZOS)
             photo.save(copies / path.name / "images" / file.name, quality=92, exif=exif)
@@ -79,7 +81,8 @@ def _line(run: CombinationRun) -> str:
     found = run.outcome
     score = "" if found.official is None else f"{found.official:6.2f} / {found.strict:6.2f}"
     count = f"{found.registered}/{found.images}"
-    return f"{run.set:<10} {run.combination:<36} {run.variant} {count:>8} {score} {found.readings[0].wall_s:7.1f} s {found.stages_s}"
+    what = f"{run.set:<10} {run.combination:<36} {run.variant}"
+    return f"{what} {count:>8} {score} {found.readings[0].wall_s:7.1f} s {found.stages_s}"
 
 
 if __name__ == "__main__":
