@@ -10,10 +10,10 @@ ROUNDS ?= 3
 PAGE   := webapp/static/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help install ui demo serve test lint bench format clean
+.PHONY: help install ui demo serve test lint bench bench-gpu format clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(STAMP)  ## make .venv with everything in it
 
@@ -50,6 +50,15 @@ lint: $(STAMP)  ## check format, rules, types and import contracts
 bench: $(STAMP)  ## measure whole runs beside plain COLMAP: make bench SETS="FOLDER ..."
 	@test -n "$(SETS)" || { echo 'Name folders with images/ in them: make bench SETS="FOLDER ..."'; exit 1; }
 	$(BIN)/python benchmarks/quality/evaluate.py $(SETS) --repeats $(ROUNDS) --peer-defaults --json benchmarks/results/runs.json
+	$(BIN)/python benchmarks/report.py
+
+bench-gpu: $(STAMP)  ## where GPUs are, check and time their paths: make bench-gpu PHOTOS=FOLDER
+	@test -d "$(PHOTOS)" || { echo 'Name a folder of some 200 photos: make bench-gpu PHOTOS=FOLDER'; exit 1; }
+	@$(BIN)/python -c 'import torch; torch.cuda.is_available() or exit("torch sees no GPU here")'
+	$(BIN)/python -m pytest -m gpu tests
+	$(BIN)/python benchmarks/speed/lightglue.py "$(PHOTOS)" --json benchmarks/results/lightglue-gpu.json
+	$(BIN)/python benchmarks/speed/mast3r.py --seeded official --long-edge 512 --photos 24 --json benchmarks/results/mast3r-gpu.json
+	CUDA_VISIBLE_DEVICES=0 $(BIN)/python benchmarks/speed/workers.py "$(PHOTOS)" --json benchmarks/results/workers-gpu.json
 	$(BIN)/python benchmarks/report.py
 
 format: $(STAMP)  ## format the code

@@ -3,13 +3,14 @@
 ::
 
     python benchmarks/speed/mast3r.py --json mast3r.json
+    python benchmarks/speed/mast3r.py --seeded official --long-edge 512 --photos 24 --json mast3r.json
     python benchmarks/speed/mast3r.py --weights CHECKPOINT --long-edge 512 --photos 24 --json mast3r.json
 
 The usual way, as the authors' scripts go about it and written anew here, takes the pairs one by one in float32: it
 encodes both photos again for each order of a pair, decodes, and matches. Ours encodes every photo once, keeps the
 tokens in half precision, and decodes batches of pairs in both orders at a time. Neither side computes the point heads,
-which the usual way would. Without ``--weights`` the network is a small seeded one: the ratio is then that of the
-order of work on this device, and says little about the real network. Photos are noise.
+which the usual way would. Without ``--weights`` the network has seeded ones: of the official sizes its time is that of
+the real one, and its matches mean nothing; a small one tells how the orders of work compare. Photos are noise.
 """
 
 import argparse
@@ -44,8 +45,11 @@ from reconflow.nets.mast3r.model import PATCH, Mast3r, Sizes
 from reconflow.nets.mast3r.reciprocal import reciprocal_matches
 from reconflow.nets.protocols import View
 
-SMALL = Sizes(256, 8, 1024, 192, 4, 768, 512, 25 * 256)
-"""Half of the usual way's products are its encoder's; in the real network, at 512 × 384, 63 %."""
+SIZES = {
+    "small": Sizes(256, 8, 1024, 192, 4, 768, 512, 25 * 256),
+    "official": Sizes(1024, 24, 4096, 768, 12, 3072, 7168, 25 * 256),
+}
+"""Half of the usual way's products are its encoder's in the small network; in the official one, at 512 × 384, 63 %."""
 
 Matched = dict[tuple[int, int], set[tuple[float, ...]]]
 
@@ -60,11 +64,11 @@ def noise_photo(*, seed: int) -> Array:
     return np.clip(total / 3 * 255, 0, 255).astype(np.uint8)
 
 
-def seeded_checkpoint(folder: Path) -> Path:
-    """Write the small network with seeded weights as a checkpoint."""
+def seeded_checkpoint(folder: Path, sizes: Sizes) -> Path:
+    """Write a network with seeded weights as a checkpoint."""
     torch.manual_seed(0)
     path = folder / "seeded.pth"
-    torch.save({"model": Mast3r(SMALL).state_dict()}, path)
+    torch.save({"model": Mast3r(sizes).state_dict()}, path)
     return path
 
 
@@ -127,7 +131,7 @@ def timed(side: Callable[[], Matched]) -> tuple[float, float, Matched]:
     return time.perf_counter() - wall, time.process_time() - cpu, found
 
 
-def compare(arguments: argparse.Namespace, file: Path) -> Dense:
+def compare(arguments: argparse.Namespace, file: Path, *, weights: str) -> Dense:
     """Run both sides in turn, one round to warm up, and return medians and the median of the ratios turn by turn."""
     photos = [noise_photo(seed=seed) for seed in range(arguments.photos)]
     machine = this_machine()
@@ -153,12 +157,7 @@ def compare(arguments: argparse.Namespace, file: Path) -> Dense:
         machine=machine,
         device=device,
         on_a_gpu=on_a_gpu,
-        weights="the official checkpoint"
-        if arguments.weights
-        else (
-            f"a small seeded network (encoder {SMALL.encoder_depth} × {SMALL.encoder_width},"
-            f" decoders {SMALL.decoder_depth} × {SMALL.decoder_width})"
-        ),
+        weights=weights,
         photos=arguments.photos,
         pairs=pairs,
         long_edge_px=arguments.long_edge,
@@ -175,7 +174,10 @@ def compare(arguments: argparse.Namespace, file: Path) -> Dense:
 def main() -> None:
     """Print the comparison and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--weights", type=Path, help="the official checkpoint; a small seeded network by default")
+    parser.add_argument("--weights", type=Path, help="the official checkpoint; seeded weights by default")
+    parser.add_argument(
+        "--seeded", choices=list(SIZES), default="small", help="sizes of the network with seeded weights"
+    )
     parser.add_argument("--photos", type=int, default=6)
     parser.add_argument("--long-edge", type=int, default=256)
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default="auto")
@@ -184,8 +186,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-    with tempfile.TemporaryDirectory() as scratch:
-        result = compare(arguments, arguments.weights or seeded_checkpoint(Path(scratch)))
+    if arguments.weights:
+        result = compare(arguments, arguments.weights, weights="the official checkpoint")
+    else:
+        sizes = SIZES[arguments.seeded]
+        depths = (sizes.encoder_depth, sizes.encoder_width, sizes.decoder_depth, sizes.decoder_width)
+        told = f"seeded weights of {arguments.seeded} sizes (encoder {{}} × {{}}, decoders {{}} × {{}})".format(*depths)
+        with tempfile.TemporaryDirectory() as scratch:
+            result = compare(arguments, seeded_checkpoint(Path(scratch), sizes), weights=told)
     for name, side in (("ours", result.ours), ("usual", result.usual)):
         print(f"{name:6s} {side.wall_ms:8.1f} ms  {side.cpu_ms:8.1f} CPU-ms  {side.matches:6.0f} matches a pair")
     print(f"{result.device}: {result.wall_ratio:.2f} × as fast, {result.cpu_ratio:.2f} × by CPU time;", end=" ")
