@@ -17,8 +17,9 @@ from reconflow.pipeline.cluster import GPU, Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
 from reconflow.pipeline.matching import encoder, made_with, ready_methods
+from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.stage_counts import StageCounts
-from reconflow.pipeline.tasks import RunContext, extractor
+from reconflow.pipeline.worker import extractor
 from reconflow.presets import NEEDS_NO_WEIGHTS
 from reconflow.stages import verify
 from reconflow.stages.shortlist import needs_retrieval

@@ -46,9 +46,9 @@ from reconflow.pipeline.plan import (
 from reconflow.pipeline.preparation import prepare, replaced_settings, settle
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.retrieval import retrieve
+from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.sight import Sight
 from reconflow.pipeline.stage_work import StageWork
-from reconflow.pipeline.tasks import RunContext
 from reconflow.pipeline.thumbnails import MOST_THUMBNAILS, make_thumbnails
 from reconflow.pipeline.turning import turned, turned_to_match
 from reconflow.pipeline.versions import versions

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from reconflow.core.images import ImageRecord
 from reconflow.core.pairs import Pair
 from reconflow.nets.registry import EXTRACTORS
-from reconflow.pipeline import tasks
+from reconflow.pipeline import tasks, tile_task
 from reconflow.pipeline.dispatch import Died
 from reconflow.pipeline.events import Notice
 from reconflow.pipeline.pair_table import PairTable
 from reconflow.pipeline.plan import ExtractTask, TileImage, plan_extract, plan_matches, view_keys
 from reconflow.pipeline.preparation import needs_learned
+from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.stage_counts import StageCounts
 from reconflow.pipeline.stage_work import StageWork
-from reconflow.pipeline.tasks import RunContext
 from reconflow.stages.cameras import CameraRig
 from reconflow.store.encodings import EncodingStore
 from reconflow.store.features import FeatureStore
@@ -131,7 +131,7 @@ class Sight:
         where = place.learned if learned else place.compute
         homes = [task.home for task in work]
         with self._work.stage("match", unit="pairs", total=len(pairs), reused=table.count_stored()) as stage:
-            for ended in self._work.do(work, tasks.match, stage, self._context, resources=where, homes=homes):
+            for ended in self._work.do(work, tile_task.match, stage, self._context, resources=where, homes=homes):
                 if isinstance(ended, Died):
                     table.failed.update({pair.key: ended.reason for pair in ended.task.pairs})
                 else:

@@ -18,6 +18,7 @@ from reconflow.nets.batches import batch_runner
 from reconflow.pipeline import tasks
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.plan import extract_task
+from reconflow.pipeline.run_context import RunContext
 from reconflow.store.features import read_features
 from reconflow.store.root import open_root
 
@@ -70,11 +71,11 @@ def photos(tmp_path):
 @pytest.fixture
 def extract(tmp_path, photos, monkeypatch):
     """Return a function that does the task with an extractor, on a worker that sees a GPU or none."""
-    context = tasks.RunContext(str(tmp_path / "store"), load_config(), {"xfeat": "f" * 40}, "", RunLine("test"))
+    context = RunContext(str(tmp_path / "store"), load_config(), {"xfeat": "f" * 40}, "", RunLine("test"))
 
     def run(extractor, *, gpu, images=photos):
         batch_runner.cache_clear()
-        monkeypatch.setattr(tasks, "_sees_gpu", lambda: gpu)
+        monkeypatch.setattr(tasks, "sees_gpu", lambda: gpu)
         monkeypatch.setattr(tasks, "extractor", lambda _: extractor)
         outcome = tasks.extract(extract_task(images, "xfeat"), context)
         stored = read_features(open_root(context.store), list(outcome.refs.values()))

@@ -15,9 +15,9 @@ from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.dispatch import Dispatcher
 from reconflow.pipeline.events import ignore
 from reconflow.pipeline.photo_cache import PhotoCache
+from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.sight import Seen, Sight
 from reconflow.pipeline.stage_work import StageWork
-from reconflow.pipeline.tasks import RunContext
 from reconflow.stages.cameras import assign_cameras
 from reconflow.store.encodings import EncodingStore, read_encodings
 from reconflow.store.features import FeatureStore, read_features

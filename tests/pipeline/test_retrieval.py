@@ -10,7 +10,7 @@ from reconflow.core.images import ImageRecord
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.plan import RetrieveTask
 from reconflow.pipeline.retrieval import retrieve
-from reconflow.pipeline.tasks import RunContext
+from reconflow.pipeline.run_context import RunContext
 from reconflow.store.encodings import EncodingStore
 from reconflow.store.features import FeatureStore
 from reconflow.store.root import open_root

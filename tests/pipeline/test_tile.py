@@ -17,12 +17,13 @@ from reconflow.core.matches import Matches
 from reconflow.core.pairs import all_pairs
 from reconflow.errors import StoreError
 from reconflow.nets.methods import Method
-from reconflow.pipeline import matching, tasks
+from reconflow.pipeline import matching, tile_task
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.matching import ReadyMethod
 from reconflow.pipeline.overlap import overlapped
 from reconflow.pipeline.pair_table import PairTable
 from reconflow.pipeline.plan import TileImage, TilePair, match_task
+from reconflow.pipeline.run_context import RunContext
 from reconflow.store.features import FeatureStore
 from reconflow.store.geometries import GeometryStore, StoredPair, incomplete_key, pair_key
 from reconflow.store.packs import ItemRef
@@ -106,7 +107,7 @@ def tile(tmp_path):
     images = [TileImage(record.name, (refs[record.content],), CAMERA) for record in records]
     task = match_task(images, [TilePair(f"{a}{b}".rjust(32, "0"), a, b) for a, b in PAIRS])
     config = load_config(overrides=["match.coarse_keypoints=0"])  # descriptors that say nothing
-    context = tasks.RunContext(str(tmp_path), config, {"sift": namespace}, "g" * 40, RunLine("test"))
+    context = RunContext(str(tmp_path), config, {"sift": namespace}, "g" * 40, RunLine("test"))
     return task, context
 
 
@@ -116,8 +117,8 @@ def match(tile, monkeypatch):
 
     def run(*matchers, task=tile[0]):
         ready = tuple(ReadyMethod(Method(("xfeat",), one.name), one, 0) for one in matchers)
-        monkeypatch.setattr(tasks, "ready_methods", lambda *_: ready)
-        return tasks.match(task, tile[1])
+        monkeypatch.setattr(tile_task, "ready_methods", lambda *_: ready)
+        return tile_task.match(task, tile[1])
 
     return run
 
@@ -210,7 +211,7 @@ def verified_slowly(monkeypatch):
 
 def test_pairs_are_verified_while_a_gpu_matches_the_next(match, verified_slowly, monkeypatch):
     match(Tilewise())  # what a process does once
-    monkeypatch.setattr(tasks, "_sees_gpu", lambda: True)
+    monkeypatch.setattr(tile_task, "sees_gpu", lambda: True)
     started = time.perf_counter()
     found = match(Slow(fails=[(0, 3)]))
     took = time.perf_counter() - started
@@ -227,7 +228,7 @@ def test_a_worker_for_cores_keeps_to_its_one_thread(match, verified_slowly):
 
 
 def test_a_gpu_worker_reads_ahead_for_its_next_tile(match, tile, monkeypatch):
-    monkeypatch.setattr(tasks, "_sees_gpu", lambda: True)
+    monkeypatch.setattr(tile_task, "sees_gpu", lambda: True)
     task, _ = tile
     cut = [pair for pair in task.pairs if max(pair.first, pair.second) < 3]
     first = msgspec.structs.replace(match_task(task.images, cut), then=task.images[3:])
