@@ -29,7 +29,8 @@ from speed_schema import Planning
 from reconflow.config import PipelineConfig
 from reconflow.core.images import Exif, ImageRecord
 from reconflow.core.scenes import Scene
-from reconflow.pipeline.plan import TileImage, plan_extract, plan_ingest, plan_mapping, plan_matches, view_keys
+from reconflow.pipeline.plan import plan_extract, plan_ingest, plan_mapping, plan_matches, view_keys
+from reconflow.pipeline.work_items import TileImage
 from reconflow.stages.cameras import assign_cameras
 from reconflow.stages.shortlist import shortlist_pairs
 from reconflow.store.geometries import StoredPair

@@ -9,7 +9,7 @@ import numpy as np
 from reconflow.core.clouds import PointCloud, write_ply
 from reconflow.core.open3d_library import load_open3d
 from reconflow.errors import DependencyError
-from reconflow.pipeline.plan import CloudTask
+from reconflow.pipeline.work_items import CloudTask
 from reconflow.stages.cloud import clean_cloud
 from reconflow.stages.reconstruct import read_model
 from reconflow.store.publish import publishing

@@ -18,7 +18,7 @@ from reconflow.core.union import unite
 from reconflow.core.viewer_clouds import encode_viewer_cloud
 from reconflow.errors import OutputError
 from reconflow.pipeline.mapper_job import MapperJob, MapperLine, SceneSummary, write_summary
-from reconflow.pipeline.plan import MappingTask
+from reconflow.pipeline.work_items import MappingTask
 from reconflow.stages.reconstruct import View, ViewPair, reconstruct
 from reconflow.store.features import read_features
 from reconflow.store.geometries import read_geometries

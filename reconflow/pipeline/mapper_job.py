@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from reconflow.pipeline.plan import MappingTask
+from reconflow.pipeline.work_items import MappingTask
 
 _SUMMARY = "scene.json"
 

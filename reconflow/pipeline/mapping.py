@@ -16,7 +16,7 @@ import msgspec
 from reconflow.errors import StageError
 from reconflow.pipeline.control import RunLine, TaskControl
 from reconflow.pipeline.mapper_job import MapperJob, MapperLine, SceneSummary, has_summary, read_summary
-from reconflow.pipeline.plan import MappingTask
+from reconflow.pipeline.work_items import MappingTask
 from reconflow.store.publish import publishing
 
 _POLL_S = 0.5

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from reconflow.core.matches import PairSummary
 from reconflow.core.pairs import Pair
-from reconflow.pipeline.plan import TileImage
+from reconflow.pipeline.work_items import TileImage
 from reconflow.store.geometries import StoredPair, incomplete_key, pair_key
 from reconflow.store.packs import ItemRef
 

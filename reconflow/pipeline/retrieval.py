@@ -15,8 +15,8 @@ from reconflow.nets.pooled import WhitenedPool, interleaved
 from reconflow.nets.protocols import GlobalDescriptor
 from reconflow.nets.vlad import Vlad, rank_neighbours
 from reconflow.pipeline.control import TaskControl
-from reconflow.pipeline.plan import RetrieveTask
 from reconflow.pipeline.run_context import RunContext
+from reconflow.pipeline.work_items import RetrieveTask
 from reconflow.store.encodings import read_encodings
 from reconflow.store.features import read_features
 from reconflow.store.packs import ItemRef

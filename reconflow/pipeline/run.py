@@ -32,17 +32,7 @@ from reconflow.pipeline.mapper_job import read_summary
 from reconflow.pipeline.outputs import MappedScene, RunFacts, write_outputs
 from reconflow.pipeline.pair_table import PairTable
 from reconflow.pipeline.photos import open_photos
-from reconflow.pipeline.plan import (
-    CloudTask,
-    MappingTask,
-    RetrieveTask,
-    TileImage,
-    mapper_share,
-    plan_ingest,
-    plan_mapping,
-    plan_thumbnails,
-    view_keys,
-)
+from reconflow.pipeline.plan import mapper_share, plan_ingest, plan_mapping, plan_thumbnails, view_keys
 from reconflow.pipeline.preparation import prepare, replaced_settings, settle
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.retrieval import retrieve
@@ -52,6 +42,7 @@ from reconflow.pipeline.stage_work import StageWork
 from reconflow.pipeline.thumbnails import MOST_THUMBNAILS, make_thumbnails
 from reconflow.pipeline.turning import turned, turned_to_match
 from reconflow.pipeline.versions import versions
+from reconflow.pipeline.work_items import CloudTask, MappingTask, RetrieveTask, TileImage
 from reconflow.stages.cameras import CameraRig, assign_cameras
 from reconflow.stages.reconstruct import MADE_WITH
 from reconflow.stages.shortlist import needs_retrieval, shortlist_pairs

@@ -11,11 +11,12 @@ from reconflow.pipeline import tasks, tile_task
 from reconflow.pipeline.dispatch import Died
 from reconflow.pipeline.events import Notice
 from reconflow.pipeline.pair_table import PairTable
-from reconflow.pipeline.plan import ExtractTask, TileImage, plan_extract, plan_matches, view_keys
+from reconflow.pipeline.plan import plan_extract, plan_matches, view_keys
 from reconflow.pipeline.preparation import needs_learned
 from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.stage_counts import StageCounts
 from reconflow.pipeline.stage_work import StageWork
+from reconflow.pipeline.work_items import ExtractTask, TileImage
 from reconflow.stages.cameras import CameraRig
 from reconflow.store.encodings import EncodingStore
 from reconflow.store.features import FeatureStore

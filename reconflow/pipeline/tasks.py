@@ -24,8 +24,8 @@ from reconflow.nets.registry import EXTRACTORS
 from reconflow.pipeline.control import TaskControl
 from reconflow.pipeline.matching import encoder
 from reconflow.pipeline.overlap import begun
-from reconflow.pipeline.plan import ExtractTask, IngestTask, photo_batches
 from reconflow.pipeline.run_context import RunContext
+from reconflow.pipeline.work_items import ExtractTask, IngestTask
 from reconflow.pipeline.worker import bound_memory, extractor, sees_gpu
 from reconflow.stages.extract import extract_together
 from reconflow.stages.ingest import ingest_image, read_image
@@ -91,7 +91,7 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     bound_memory(context, needed=learned)
     gpu = learned and (control.has_gpu or sees_gpu())
     # On cores a batch only leaves the caches, and holds photos that nobody needs yet.
-    batches = photo_batches(task.images, at_most=PHOTOS_IN_A_BATCH if gpu else 1)
+    batches = task.batches(at_most=PHOTOS_IN_A_BATCH if gpu else 1)
     reading = [partial(_read, task.images[place]) for batch in batches for place in batch]
     photos = begun(reading, threads=context.config.execution.threads_beside_gpu if gpu else 0)
     made: dict[int, Features | str] = {}

@@ -1,7 +1,7 @@
 """The thumbnail task: small upright JPEGs for the report."""
 
 from reconflow.pipeline.control import RunLine, TaskControl
-from reconflow.pipeline.plan import ThumbnailTask
+from reconflow.pipeline.work_items import ThumbnailTask
 from reconflow.report.thumbnails import thumbnail
 
 MOST_THUMBNAILS = 1500

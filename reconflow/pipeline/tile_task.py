@@ -30,9 +30,9 @@ from reconflow.pipeline.matching import (
 )
 from reconflow.pipeline.overlap import Ahead, overlapped
 from reconflow.pipeline.photo_cache import PhotoCache
-from reconflow.pipeline.plan import MatchTask, TileImage
 from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.tasks import attempted
+from reconflow.pipeline.work_items import MatchTask, TileImage
 from reconflow.pipeline.worker import bound_memory, sees_gpu
 from reconflow.store.encodings import read_encodings
 from reconflow.store.features import read_features

@@ -17,8 +17,8 @@ from reconflow.errors import StoreError
 from reconflow.nets.batches import batch_runner
 from reconflow.pipeline import tasks
 from reconflow.pipeline.control import RunLine
-from reconflow.pipeline.plan import extract_task
 from reconflow.pipeline.run_context import RunContext
+from reconflow.pipeline.work_items import extract_task
 from reconflow.store.features import read_features
 from reconflow.store.root import open_root
 

@@ -12,15 +12,8 @@ from reconflow.config import IngestConfig, ReconstructConfig
 from reconflow.core.images import Exif, ImageRecord
 from reconflow.core.pairs import all_pairs, tiles
 from reconflow.core.scenes import Scene
-from reconflow.pipeline.plan import (
-    TileImage,
-    mapper_share,
-    plan_extract,
-    plan_ingest,
-    plan_mapping,
-    plan_matches,
-    view_keys,
-)
+from reconflow.pipeline.plan import mapper_share, plan_extract, plan_ingest, plan_mapping, plan_matches, view_keys
+from reconflow.pipeline.work_items import TileImage
 from reconflow.stages.cameras import assign_cameras
 from reconflow.store.geometries import StoredPair, pair_key
 from reconflow.store.packs import ItemRef

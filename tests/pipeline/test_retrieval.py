@@ -8,9 +8,9 @@ from reconflow.core.encodings import Encoding, Frame
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord
 from reconflow.pipeline.control import RunLine
-from reconflow.pipeline.plan import RetrieveTask
 from reconflow.pipeline.retrieval import retrieve
 from reconflow.pipeline.run_context import RunContext
+from reconflow.pipeline.work_items import RetrieveTask
 from reconflow.store.encodings import EncodingStore
 from reconflow.store.features import FeatureStore
 from reconflow.store.root import open_root

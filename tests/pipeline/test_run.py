@@ -16,9 +16,9 @@ from reconflow.core.images import ImageRecord
 from reconflow.errors import Cancelled, NoImagesError, RunFolderBusyError, TooFewImagesError
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import Notice, StageAdvanced, StageFinished, StageStarted
-from reconflow.pipeline.plan import ThumbnailTask
 from reconflow.pipeline.run import run
 from reconflow.pipeline.thumbnails import make_thumbnails
+from reconflow.pipeline.work_items import ThumbnailTask
 from reconflow.store.run_folder import RunFolder
 
 

@@ -22,8 +22,8 @@ from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.matching import ReadyMethod
 from reconflow.pipeline.overlap import overlapped
 from reconflow.pipeline.pair_table import PairTable
-from reconflow.pipeline.plan import TileImage, TilePair, match_task
 from reconflow.pipeline.run_context import RunContext
+from reconflow.pipeline.work_items import TileImage, TilePair, match_task
 from reconflow.store.features import FeatureStore
 from reconflow.store.geometries import GeometryStore, StoredPair, incomplete_key, pair_key
 from reconflow.store.packs import ItemRef
