@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-JOBS   ?= 2
+# Test processes, for two cores: tests of services and browsers wait more than they compute.
+JOBS   ?= 3
 TORCH  ?= torch==2.13.0
 SETS   ?= $(if $(RECONFLOW_TEST_DATA),$(wildcard $(RECONFLOW_TEST_DATA)/dev/*))
 ROUNDS ?= 3
