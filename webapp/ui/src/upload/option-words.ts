@@ -10,7 +10,10 @@ export const OPTION_WORDS: Record<string, readonly [title: string, help: string]
   ],
   "extract.max_keypoints": ["Most details per photo", "More of them find more matches and take longer."],
   "extract.long_edge_px": ["Size that is looked at (pixels)", "Long edge to which larger photos are reduced."],
-  "extract.enlarge": ["Enlarge small photos", "At most so many times, up to that size. For learned finders; 1 turns it off."],
+  "extract.enlarge": [
+    "Enlarge small photos",
+    "At most so many times, up to that size. For learned finders; 1 turns it off.",
+  ],
   "extract.contrast_threshold": ["Least contrast", "Lower values find details in flat surfaces too. SIFT only."],
   "extract.edge_threshold": ["Edge limit", "Higher values keep details along edges. SIFT only."],
   "shortlist.exhaustive_up_to": ["Compare all with all up to (photos)", "Above it, only likely pairs are compared."],
