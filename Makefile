@@ -3,8 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# Test processes, for two cores: tests of services and browsers wait more than they compute.
-JOBS   ?= 3
+JOBS   ?= 2
 TORCH  ?= torch==2.13.0
 SETS   ?= $(if $(RECONFLOW_TEST_DATA),$(wildcard $(RECONFLOW_TEST_DATA)/dev/*))
 ROUNDS ?= 3
@@ -39,7 +38,7 @@ serve: ui  ## run the web service on http://127.0.0.1:8000
 	$(BIN)/reconflow serve
 
 test: ui  ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --reruns 1 -rfER
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder --reruns 1 -rfER
 
 lint: $(STAMP)  ## check format, rules, types and import contracts
 	$(BIN)/ruff format --check .

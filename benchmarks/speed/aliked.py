@@ -25,7 +25,7 @@ from speed_schema import AlikedModel, LeanAlikedResult
 from reconflow.nets.checkpoint import fill_module, load_tensors
 from reconflow.nets.devices import torch_device
 from reconflow.nets.lean_aliked import LeanAliked
-from reconflow.nets.raster import reduced
+from reconflow.nets.raster import resized
 from reconflow.nets.weights import obtain_weights, weights_named
 from reconflow.stages.ingest import read_image
 
@@ -49,7 +49,7 @@ def main() -> None:
     machine = this_machine()
     device = torch_device()
     paths = sorted(arguments.photos.iterdir())[: arguments.at_most]
-    rasters = [reduced(read_image(str(path)), arguments.long_edge) for path in paths]
+    rasters = [resized(read_image(str(path)), arguments.long_edge) for path in paths]
     photos = [torch.from_numpy(raster.copy()).permute(2, 0, 1).float().to(device) / 255 for raster in rasters]
     result = LeanAlikedResult(
         machine=machine,
