@@ -4,10 +4,11 @@ import dataclasses
 import shutil
 
 import pytest
+import tomli_w
 
 pytest.importorskip("torch")
 
-from reconflow.config import load_config
+from reconflow.config import config_to_tree, load_config
 from reconflow.errors import Cancelled, ConfigError, WeightsError
 from reconflow.nets.registry import ACCEPTANCE_INLIERS
 from reconflow.nets.weights import WEIGHTS, weights_named
@@ -15,7 +16,7 @@ from reconflow.pipeline import matching
 from reconflow.pipeline.cluster import Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import Notice, StageAdvanced, StageFinished, StageStarted, ignore
-from reconflow.pipeline.preparation import prepare, settle
+from reconflow.pipeline.preparation import prepare, replaced_settings, settle
 from reconflow.store.root import open_root
 
 
@@ -177,3 +178,41 @@ def test_weights_that_are_here_are_no_stage(prepared):
     heard = []
     prepared(placed(CPU=1), "match.matcher=mast3r", tell=heard.append)
     assert all(isinstance(event, Notice) for event in heard)
+
+
+@pytest.fixture
+def result_of(tmp_path):
+    """Makes the folder of a result of such settings; ``more`` is what another version wrote beside them."""
+
+    def make(*overrides, more=None):
+        tree = {"config": config_to_tree(load_config(overrides=overrides)) | (more or {})}
+        (tmp_path / "run.toml").write_text(tomli_w.dumps(tree))
+        (tmp_path / "report.json").write_text("{}")
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ((), (), ""),
+        (("match.ratio=0.7",), (), "match.ratio=0.7"),
+        ((), ("cloud.normals=false", "extract.extractor=sift"), "extract.extractor=auto, cloud.normals=true"),
+        (("execution.images_per_tile=3",), (), ""),
+    ],
+)
+def test_settings_of_a_result_that_is_replaced_are_told(result_of, before, now, told):
+    assert replaced_settings(result_of(*before), load_config(overrides=now)) == told
+
+
+def test_nothing_is_told_of_what_is_no_result_or_one_of_another_version(result_of, tmp_path):
+    other = load_config(overrides=["match.ratio=0.7"])
+    assert replaced_settings(tmp_path / "none", other) == ""
+    folder = result_of(more={"magic": {"level": 9}})
+    assert replaced_settings(folder, other) == ""
+    (folder / "run.toml").write_bytes(b"\xff")
+    assert replaced_settings(folder, other) == ""
+    folder = result_of()
+    (folder / "report.json").unlink()
+    assert replaced_settings(folder, other) == ""
