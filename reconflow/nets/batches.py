@@ -23,6 +23,15 @@ def grouped(items: Sequence[T], *, key: Callable[[T], Hashable]) -> list[list[in
     return list(groups.values())
 
 
+def in_batches(items: Sequence[T], size: int) -> list[tuple[T, ...]]:
+    """Return items in order, so many at a time; the last batch has what is left.
+
+    >>> in_batches("abcde", 2)
+    [('a', 'b'), ('c', 'd'), ('e',)]
+    """
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
+
+
 def padded_count(count: int, *, step: int = 512) -> int:
     """Return the number of keypoints a set of ``count`` is padded to: few different ones, so that many share a batch.
 

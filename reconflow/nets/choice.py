@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
+from reconflow.config import PipelineConfig
 from reconflow.nets.methods import names_in, parse_methods
 from reconflow.nets.registry import AUTO, EXTRACTORS, MATCHERS, extractors_for, matchers_of, missing
 
@@ -65,6 +68,15 @@ def chosen(
         return Choice(*names, f"{option} is auto: {methods} match photos{left and f'; {left}'}")
     reason = f"workers offer GPUs, but {left}" if left else "workers offer GPUs, and the weights are here"
     return Choice(*names, f"extract.extractor and match.matcher are auto: {methods} match photos; {reason}")
+
+
+def with_methods(config: PipelineConfig, extractors: str, matchers: str) -> PipelineConfig:
+    """Return a configuration with these extractors and matchers in it."""
+    return msgspec.structs.replace(
+        config,
+        extract=msgspec.structs.replace(config.extract, extractor=extractors),
+        match=msgspec.structs.replace(config.match, matcher=matchers),
+    )
 
 
 def _matchers(extractor: str, *, gpus: bool) -> list[str]:

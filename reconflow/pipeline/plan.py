@@ -6,7 +6,6 @@ Nothing here touches a disk or a cluster. Resuming a run is planning it again wi
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
-from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +13,7 @@ from reconflow.config import ReconstructConfig
 from reconflow.core.images import ImageRecord
 from reconflow.core.pairs import Pair, shares, tiles
 from reconflow.core.scenes import Scene
+from reconflow.nets.batches import in_batches
 from reconflow.pipeline.work_items import (
     ExtractTask,
     IngestTask,
@@ -34,8 +34,6 @@ from reconflow.store.keys import fingerprint
 from reconflow.store.packs import ItemRef
 from reconflow.store.root import SCHEMA
 
-T = TypeVar("T")
-
 _TASKS_PER_SLOT = 4
 """Enough tasks per worker thread that a slow one at the end does not leave the others idle for long."""
 _TILES_PER_SLOT = 32
@@ -47,7 +45,7 @@ _SMALL_TILE = 8
 def plan_ingest(files: Sequence[tuple[str, PurePath]], *, slots: int) -> list[IngestTask]:
     """Return tasks that read all ``files``."""
     batch = _batch(len(files), slots, at_most=64)
-    return [ingest_task(part) for part in _batches([(name, str(path)) for name, path in files], batch)]
+    return [ingest_task(part) for part in in_batches([(name, str(path)) for name, path in files], batch)]
 
 
 def plan_extract(
@@ -56,7 +54,7 @@ def plan_extract(
     """Return tasks for the photos whose features by ``extractor`` are not stored; equal photos are extracted once."""
     missing = {record.content: record for record in reversed(records) if record.content not in stored}
     todo = sorted(missing.values(), key=lambda record: record.name)
-    return [extract_task(part, extractor) for part in _batches(todo, _batch(len(todo), slots, at_most=at_most))]
+    return [extract_task(part, extractor) for part in in_batches(todo, _batch(len(todo), slots, at_most=at_most))]
 
 
 def plan_matches(
@@ -174,7 +172,7 @@ def mapper_share(offered: float, scenes: int) -> int:
 def plan_thumbnails(records: Sequence[ImageRecord], *, at_most: int, slots: int) -> list[ThumbnailTask]:
     """Return tasks for the first ``at_most`` photos."""
     chosen = records[:at_most]
-    return [thumbnail_task(part) for part in _batches(chosen, _batch(len(chosen), slots, at_most=32))]
+    return [thumbnail_task(part) for part in in_batches(chosen, _batch(len(chosen), slots, at_most=32))]
 
 
 def _mapping_task(
@@ -212,7 +210,3 @@ def _mapping_task(
 
 def _batch(count: int, slots: int, *, at_most: int) -> int:
     return max(1, min(at_most, math.ceil(count / (_TASKS_PER_SLOT * max(1, slots)))))
-
-
-def _batches(items: Sequence[T], size: int) -> list[tuple[T, ...]]:
-    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]

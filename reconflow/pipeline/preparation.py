@@ -8,7 +8,7 @@ import msgspec
 
 from reconflow.config import PipelineConfig, config_differences, load_config
 from reconflow.errors import Cancelled, ConfigError, WeightsError
-from reconflow.nets.choice import chosen
+from reconflow.nets.choice import chosen, with_methods
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, weights_of
 from reconflow.nets.registry import ENCODERS
 from reconflow.nets.retrievers import VLAD, encoders_of_retrieval, parse_retrievers
@@ -54,11 +54,7 @@ def settle(config: PipelineConfig, *, where: Placement, tell: EventSink) -> Pipe
     choice = chosen(config.extract.extractor, config.match.matcher, gpus=GPU in where.learned)
     if choice.why:
         tell(Notice(stage="ingest", message=choice.why))
-    return msgspec.structs.replace(
-        config,
-        extract=msgspec.structs.replace(config.extract, extractor=choice.extractors),
-        match=msgspec.structs.replace(config.match, matcher=choice.matchers),
-    )
+    return with_methods(config, choice.extractors, choice.matchers)
 
 
 def replaced_settings(folder: Path, config: PipelineConfig) -> str:

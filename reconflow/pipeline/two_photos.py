@@ -17,7 +17,7 @@ from reconflow.core.matches import Matches, TwoViewGeometry
 from reconflow.core.turns import Turn, upright_quarters
 from reconflow.core.union import FeatureUnion, unite
 from reconflow.errors import InputError
-from reconflow.nets.choice import chosen
+from reconflow.nets.choice import chosen, with_methods
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, split_combination
 from reconflow.nets.protocols import matches_tiles
 from reconflow.nets.registry import create_extractor
@@ -95,7 +95,7 @@ def match_photos(
         ``EXTRACTOR+MATCHER``, or several of them separated by commas: their keypoints and matches are put together.
         By default what ``config`` names; where that is ``auto``, what a run without GPUs would take: sift+adalam.
     config : PipelineConfig, optional
-        All other settings.
+        All settings.
 
     Raises
     ------
@@ -130,11 +130,7 @@ def _settled(config: PipelineConfig, combination: str | None) -> PipelineConfig:
         extractors, matchers = split_combination(combination)
     else:
         extractors, matchers, _ = chosen(config.extract.extractor, config.match.matcher, gpus=False)
-    return msgspec.structs.replace(
-        config,
-        extract=msgspec.structs.replace(config.extract, extractor=extractors),
-        match=msgspec.structs.replace(config.match, matcher=matchers),
-    )
+    return with_methods(config, extractors, matchers)
 
 
 def _matched(

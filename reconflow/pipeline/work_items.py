@@ -1,5 +1,6 @@
 """Work items, as values: what a task is told. Those of several photos or pairs can be halved."""
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -8,7 +9,7 @@ import msgspec
 from reconflow.config import CloudConfig, ReconstructConfig
 from reconflow.core.cameras import Camera
 from reconflow.core.images import ImageRecord
-from reconflow.nets.batches import grouped
+from reconflow.nets.batches import grouped, in_batches
 from reconflow.store.keys import fingerprint
 from reconflow.store.packs import ItemRef
 
@@ -48,8 +49,7 @@ class ExtractTask(msgspec.Struct, frozen=True):
             turned = record.quarters % 2
             return (record.height, record.width) if turned else (record.width, record.height)
 
-        groups = grouped(self.images, key=size)
-        return [tuple(group[start : start + at_most]) for group in groups for start in range(0, len(group), at_most)]
+        return [batch for group in grouped(self.images, key=size) for batch in in_batches(group, at_most)]
 
     def halves(self) -> tuple["ExtractTask", ...]:
         """Return the task in two, to find the item that kills its worker."""
@@ -200,5 +200,4 @@ def thumbnail_task(images: Sequence[ImageRecord]) -> ThumbnailTask:
 
 
 def _halves(items: tuple[T, ...]) -> list[tuple[T, ...]]:
-    middle = (len(items) + 1) // 2
-    return [items[:middle], items[middle:]] if len(items) > 1 else []
+    return in_batches(items, math.ceil(len(items) / 2)) if len(items) > 1 else []
