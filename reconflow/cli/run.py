@@ -96,7 +96,7 @@ def run_with_bars(
     the command line.
     """
     from reconflow.pipeline.cluster import open_client
-    from reconflow.pipeline.preparation import check_names
+    from reconflow.pipeline.preparation import check_methods
     from reconflow.pipeline.progress import progress_on
     from reconflow.pipeline.run import run
 
@@ -104,7 +104,7 @@ def run_with_bars(
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if arguments.workers is not None and arguments.workers < 1:
         raise InputError(f"--workers must be at least 1, got {arguments.workers}")
-    check_names(config)
+    check_methods(config)
     console = Console()
     security = security_of(arguments)
     with (

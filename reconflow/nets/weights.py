@@ -9,7 +9,7 @@ import functools
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,9 +209,9 @@ def obtain_weights(
         if weights.restricted:
             _say_once(weights, say)
         return found[0]
-    file = next((file for file in weights.files if file.url), None)
-    if file is None or os.environ.get("RECONFLOW_OFFLINE"):
-        raise WeightsError(_missing(weights, "RECONFLOW_OFFLINE is set" if file else "there is no address"))
+    if obstacle := _obstacle(weights):
+        raise WeightsError(_missing(weights, obstacle))
+    [file, *_] = _with_address(weights)
     _say_once(weights, say)
     try:
         return download(file.url, cache_folder() / file.name, sha256=file.sha256, on_progress=on_progress)
@@ -219,9 +219,45 @@ def obtain_weights(
         raise WeightsError(_missing(weights, error.message)) from error
 
 
+def obtain_all(
+    needed: Sequence[Weights], *, next_best: str, obtain: Callable[[Weights], object] = obtain_weights
+) -> None:
+    """See to it that all of these weights are here; where one is not to be had, no other is fetched in vain.
+
+    Parameters
+    ----------
+    needed : sequence of Weights
+        What is wanted together.
+    next_best : str
+        What a person can do without them.
+    obtain : callable
+        As :func:`obtain_weights`.
+
+    Raises
+    ------
+    WeightsError
+        All that are not here, each with how to get it, and the next best.
+
+    """
+    refuse_out_of_reach(needed, next_best=next_best)
+    for place, weights in enumerate(needed):
+        try:
+            obtain(weights)
+        except WeightsError as error:
+            raise _lacking([error.message, *map(absence, needed[place + 1 :])], next_best) from error
+
+
+def refuse_out_of_reach(needed: Sequence[Weights], *, next_best: str) -> None:
+    """Raise the error of :func:`obtain_all` where it is known before anything is fetched."""
+    if any(_obstacle(weights) for weights in needed if not find_weights(weights)):
+        raise _lacking(map(absence, needed), next_best)
+
+
 def absence(weights: Weights) -> str:
     """Return one sentence on how to get weights that are not on this machine; empty where they are."""
-    return "" if find_weights(weights) else _missing(weights, f"`reconflow weights fetch {weights.name}` gets it")
+    if find_weights(weights):
+        return ""
+    return _missing(weights, _obstacle(weights) or f"`reconflow weights fetch {weights.name}` gets it")
 
 
 def expected_sha256(path: Path, file: WeightsFile) -> str:
@@ -265,6 +301,21 @@ def _shelf() -> dict[str, Path]:
 
 def _twin(name: str) -> str:
     return f"{Path(name).stem}.safetensors"
+
+
+def _with_address(weights: Weights) -> list[WeightsFile]:
+    return [file for file in weights.files if file.url]
+
+
+def _obstacle(weights: Weights) -> str:
+    """Return why weights cannot be fetched; empty where that may be tried."""
+    if not _with_address(weights):
+        return "there is no address"
+    return "RECONFLOW_OFFLINE is set" if os.environ.get("RECONFLOW_OFFLINE") else ""
+
+
+def _lacking(reasons: Iterable[str], next_best: str) -> WeightsError:
+    return WeightsError(f"{'; '.join(filter(None, reasons))}; without them {next_best} is the next best")
 
 
 def _missing(weights: Weights, why: str) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from reconflow.config import PipelineConfig
 from reconflow.pipeline.cluster import open_client
 from reconflow.pipeline.events import EventSink
-from reconflow.pipeline.preparation import check_names
+from reconflow.pipeline.preparation import check_methods
 from reconflow.pipeline.progress import progress_on
 from reconflow.pipeline.result import RunResult
 from reconflow.pipeline.run import run
@@ -62,7 +62,7 @@ def reconstruct(
     source = Path(photos)
     target = Path(out) if out is not None else source.with_name(f"{source.stem}-reconflow")
     settings = config or PipelineConfig()
-    check_names(settings)
+    check_methods(settings)
     with contextlib.ExitStack() as stack:
         cluster = client or stack.enter_context(open_client())
         listen = on_event or stack.enter_context(progress_on(Console()))

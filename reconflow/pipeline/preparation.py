@@ -1,18 +1,19 @@
 """What has to be known before a run's first task: its methods, their weights, and where everything is stored."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from reconflow.config import PipelineConfig, config_differences, load_config
-from reconflow.errors import Cancelled, ConfigError, WeightsError
+from reconflow.errors import Cancelled, ConfigError
 from reconflow.nets.choice import chosen, with_methods
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, weights_of
 from reconflow.nets.registry import ENCODERS
 from reconflow.nets.retrievers import VLAD, encoders_of_retrieval, parse_retrievers
-from reconflow.nets.weights import Weights, absence, obtain_weights, weights_named
+from reconflow.nets.weights import Weights, obtain_all, obtain_weights, refuse_out_of_reach, weights_named
 from reconflow.pipeline.cluster import GPU, Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice
@@ -28,17 +29,24 @@ from reconflow.store.features import features_namespace
 from reconflow.store.geometries import geometries_namespace
 from reconflow.store.root import Root
 
+_WITHOUT_WEIGHTS = f"the preset `{NEEDS_NO_WEIGHTS}`"
 
-def check_names(config: PipelineConfig) -> None:
-    """Refuse methods that no run could have, before anything is started for one.
+
+def check_methods(config: PipelineConfig) -> None:
+    """Refuse methods that no run could have here, before anything is started for one.
 
     Raises
     ------
     ConfigError
         If an extractor, matcher or retriever is unknown, or they do not go together.
+    WeightsError
+        If weights of methods that are named are neither here nor to be fetched.
 
     """
-    chosen(config.extract.extractor, config.match.matcher, gpus=False)
+    names = config.extract.extractor, config.match.matcher
+    choice = chosen(*names, gpus=False)
+    if names == (choice.extractors, choice.matchers):  # what is auto may come to something else where GPUs are
+        refuse_out_of_reach(weights_of(parse_methods(*names)), next_best=_WITHOUT_WEIGHTS)
     parse_retrievers(config.shortlist.retrieval)
 
 
@@ -104,12 +112,13 @@ def prepare(
     """
     methods = parse_methods(config.extract.extractor, config.match.matcher)
     ranking = encoders_of_retrieval(parse_retrievers(config.shortlist.retrieval))
-    _obtain(weights_of(methods), tell, is_cancelled, next_best=f"the preset `{NEEDS_NO_WEIGHTS}`")
+    fetch = partial(_fetch, tell=tell, is_cancelled=is_cancelled)
+    obtain_all(weights_of(methods), next_best=_WITHOUT_WEIGHTS, obtain=fetch)
     encoder_name = encoder_of(methods)
     encoders = [encoder_name] if encoder_name else []
     if needs_retrieval(photos, config=config.shortlist):
         needed = [weights_named(ENCODERS[name].weights) for name in ranking]
-        _obtain(needed, tell, is_cancelled, next_best=f"`shortlist.retrieval={VLAD}`")
+        obtain_all(needed, next_best=f"`shortlist.retrieval={VLAD}`", obtain=fetch)
         encoders += [name for name in ranking if name != encoder_name]
     precision = config.match.precision
     if precision == "auto":
@@ -142,18 +151,7 @@ def prepare(
     )
 
 
-def _obtain(needed: Sequence[Weights], tell: EventSink, is_cancelled: Callable[[], bool], *, next_best: str) -> None:
-    """See to it that all weights are here; after one that is not to be had the others are named and not fetched."""
-    for place, weights in enumerate(needed):
-        try:
-            _fetch(weights, tell, is_cancelled)
-        except WeightsError as error:
-            others = filter(None, map(absence, needed[place + 1 :]))
-            reasons = "; ".join([error.message, *others])
-            raise WeightsError(f"{reasons}; without them {next_best} is the next best") from error
-
-
-def _fetch(weights: Weights, tell: EventSink, is_cancelled: Callable[[], bool]) -> None:
+def _fetch(weights: Weights, *, tell: EventSink, is_cancelled: Callable[[], bool]) -> None:
     """See to it that a set of weights is here; fetching it is a stage, which begins with its first bytes."""
     fetching: list[StageCounts] = []
 

@@ -18,9 +18,17 @@ from reconflow.core.turns import Turn, upright_quarters
 from reconflow.core.union import FeatureUnion, unite
 from reconflow.errors import InputError
 from reconflow.nets.choice import chosen, with_methods
-from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, split_combination
+from reconflow.nets.methods import (
+    encoder_of,
+    extractors_of,
+    needs_upright,
+    parse_methods,
+    split_combination,
+    weights_of,
+)
 from reconflow.nets.protocols import matches_tiles
 from reconflow.nets.registry import create_extractor
+from reconflow.nets.weights import refuse_out_of_reach
 from reconflow.pipeline.matching import are_among, encoder, match_pair, ready_methods, tile_matches
 from reconflow.report.match_plot import draw_matches
 from reconflow.stages.cameras import assign_cameras
@@ -110,6 +118,7 @@ def match_photos(
     config = _settled(config or PipelineConfig(), combination)
     methods = parse_methods(config.extract.extractor, config.match.matcher)
     combination = combination or ",".join(map(str, methods))
+    refuse_out_of_reach(weights_of(methods), next_best="`sift+adalam`")
     records, cameras = _ingested((Path(first), Path(second)), config)
     images = read_image(str(first)), read_image(str(second))
     if not needs_upright(methods):

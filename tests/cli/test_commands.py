@@ -126,3 +126,4 @@ def test_a_preset_whose_weights_are_missing_says_so_and_names_the_next_best(phot
     for name in ("aliked-n16rot.pth", "superpoint_v1.pth", "MASt3R_ViTLarge"):  # all of them at once
         assert name in said
     assert "the preset `detailed` is the next best" in said
+    assert not (tmp_path / "out").exists()  # it is told before a cluster is started

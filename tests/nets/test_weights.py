@@ -15,7 +15,9 @@ from reconflow.nets.weights import (
     cache_folder,
     expected_sha256,
     find_weights,
+    obtain_all,
     obtain_weights,
+    refuse_out_of_reach,
     weights_fingerprint,
     weights_named,
 )  # fmt: skip
@@ -124,6 +126,41 @@ def test_offline_asks_nobody(server, monkeypatch):
     monkeypatch.setenv("RECONFLOW_OFFLINE", "1")
     with pytest.raises(WeightsError, match="RECONFLOW_OFFLINE is set"):
         obtain_weights(entry(server.url("/model.pth")))
+    assert server.asked == []
+
+
+def named(name: str, url: str) -> Weights:
+    return dataclasses.replace(entry(url), name=name, files=(WeightsFile(f"{name}.pth", DIGEST, url),))
+
+
+def test_what_is_wanted_together_is_fetched_one_after_the_other(places, server):
+    for name in ("one", "two"):
+        server.give(f"/{name}.pth", CONTENT)
+    obtain_all([named("one", server.url("/one.pth")), named("two", server.url("/two.pth"))], next_best="less")
+    assert server.asked == ["/one.pth", "/two.pth"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_nothing_is_fetched_in_vain_and_all_that_is_missing_is_named(places, server, order):
+    together = [named("one", server.url("/one.pth")), named("two", "")][::order]
+    with pytest.raises(WeightsError) as refused:
+        obtain_all(together, next_best="`sift`")
+    assert server.asked == []
+    for words in (
+        "one.pth",
+        "reconflow weights fetch one",
+        "two.pth",
+        "there is no address",
+        "`sift` is the next best",
+    ):
+        assert words in str(refused.value)
+
+
+def test_after_a_download_that_fails_the_others_are_named_and_not_fetched(places, server, free_port):
+    away, there = named("away", f"http://127.0.0.1:{free_port}/away.pth"), named("there", server.url("/there.pth"))
+    refuse_out_of_reach([away, there], next_best="`sift`")  # an address may be tried
+    with pytest.raises(WeightsError, match=r"away\.pth.*there\.pth.*`sift` is the next best"):
+        obtain_all([away, there], next_best="`sift`")
     assert server.asked == []
 
 
