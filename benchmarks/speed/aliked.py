@@ -22,11 +22,12 @@ from measure import this_machine
 from schema import write_result
 from speed_schema import AlikedModel, LeanAlikedResult
 
+from reconflow.nets.catalogue import weights_named
 from reconflow.nets.checkpoint import fill_module, load_tensors
 from reconflow.nets.devices import torch_device
 from reconflow.nets.lean_aliked import LeanAliked
 from reconflow.nets.raster import resized
-from reconflow.nets.weights import obtain_weights, weights_named
+from reconflow.nets.weights import obtain_weights
 from reconflow.stages.ingest import read_image
 
 T = TypeVar("T")

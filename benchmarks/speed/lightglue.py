@@ -31,11 +31,12 @@ from speed_schema import Batches, BatchesModel, DenseSide, Other
 
 from reconflow.config import ExtractConfig, MatchConfig
 from reconflow.core.features import Features
+from reconflow.nets.catalogue import weights_named
 from reconflow.nets.devices import torch_device
 from reconflow.nets.lightglue import LightGlueMatcher, network
 from reconflow.nets.protocols import View
 from reconflow.nets.registry import create_extractor
-from reconflow.nets.weights import find_weights, obtain_weights, weights_named
+from reconflow.nets.weights import find_weights, obtain_weights
 from reconflow.stages.ingest import read_image
 
 MODELS = {

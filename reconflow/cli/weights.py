@@ -9,17 +9,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from reconflow.errors import InputError, WeightsError
+from reconflow.nets.catalogue import WEIGHTS, Weights, weights_named
 from reconflow.nets.weights import (
-    WEIGHTS,
-    Weights,
     absence,
     cache_folder,
     expected_sha256,
     find_weights,
     obtain_weights,
     sha256_of,
-    weights_named,
-)  # fmt: skip
+)
 
 _EPILOG = """\
 examples:

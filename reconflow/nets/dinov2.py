@@ -21,11 +21,12 @@ from reconflow.config import Precision
 from reconflow.core.arrays import Array
 from reconflow.core.encodings import Encoding
 from reconflow.errors import WeightsError
+from reconflow.nets.catalogue import weights_named
 from reconflow.nets.checkpoint import Tensors, fill_module, load_tensors
 from reconflow.nets.devices import autocast, models, on_device, spares_memory, torch_device
 from reconflow.nets.encoding import encode_in_batches
 from reconflow.nets.transformer import Mlp, PatchEmbedding, SelfAttention, block_count, layer_norm
-from reconflow.nets.weights import obtain_weights, sha256_of, weights_named
+from reconflow.nets.weights import obtain_weights, sha256_of
 
 PATCH = 14
 """Pixels along each edge of a token."""

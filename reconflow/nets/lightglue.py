@@ -28,11 +28,12 @@ from reconflow.core.features import Features
 from reconflow.core.matches import Matches
 from reconflow.core.pairs import Pair
 from reconflow.nets.batches import batch_runner, grouped, padded_count
+from reconflow.nets.catalogue import weights_named
 from reconflow.nets.checkpoint import Tensors, fill_module, load_tensors
 from reconflow.nets.devices import autocast, models, on_device, torch_device
 from reconflow.nets.nearest import one_to_one
 from reconflow.nets.protocols import Finish, View
-from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint, weights_named
+from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint
 
 _FILTER = 0.1
 """Least probability of a match."""

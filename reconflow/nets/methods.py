@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from reconflow.errors import ConfigError
+from reconflow.nets.catalogue import Weights, weights_named
 from reconflow.nets.registry import CHEAPEST, EXTRACTORS, MATCHERS, acceptance_inliers, missing
-from reconflow.nets.weights import Weights, weights_named
 
 
 @dataclass(frozen=True)

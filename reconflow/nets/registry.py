@@ -12,8 +12,9 @@ import msgspec
 
 from reconflow.config import Precision
 from reconflow.errors import ConfigError, DependencyError
+from reconflow.nets.catalogue import weights_named
 from reconflow.nets.protocols import Extractor, ImageEncoder, Matcher, TileMatcher
-from reconflow.nets.weights import absence, weights_named
+from reconflow.nets.weights import absence
 
 _T = TypeVar("_T")
 
@@ -208,8 +209,8 @@ ACCEPTANCE_INLIERS: Mapping[tuple[str, str], int] = {
 }
 """Which matchers go with which extractor, first the one that suits it best without a network, and the level of evidence
 of both together: above the most inliers any of 820 pairs of unrelated photos reached in
-``benchmarks/quality/pairs.py``; of 200 for LighterGlue and, with ALIKED-n16rot, LightGlue. SuperPoint's and MASt3R's could
-not be measured, for want of weights."""
+``benchmarks/quality/pairs.py``; of 200 for LighterGlue and, with ALIKED-n16rot, LightGlue. SuperPoint's and MASt3R's
+could not be measured, for want of weights."""
 
 
 class Combination(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,10 +21,11 @@ from reconflow.config import ExtractConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
 from reconflow.errors import WeightsError
+from reconflow.nets.catalogue import weights_named
 from reconflow.nets.checkpoint import load_tensors
 from reconflow.nets.devices import models, spares_memory, torch_device
 from reconflow.nets.raster import features_in, grey_of, resized
-from reconflow.nets.weights import obtain_weights, sha256_of, weights_named
+from reconflow.nets.weights import obtain_weights, sha256_of
 
 _CELL = 8
 _RADIUS = 4

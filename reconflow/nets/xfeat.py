@@ -16,10 +16,11 @@ from torch import Tensor
 from reconflow.config import ExtractConfig
 from reconflow.core.arrays import Array
 from reconflow.core.features import Features
+from reconflow.nets.catalogue import weights_named
 from reconflow.nets.checkpoint import fill_module, load_tensors
 from reconflow.nets.devices import models, on_device, spares_memory, torch_device
 from reconflow.nets.raster import features_in, has_contrast, resized
-from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint, weights_named
+from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint
 
 _STEP = 32
 _CONTRAST_RADIUS_PX = 8

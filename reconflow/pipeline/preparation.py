@@ -9,11 +9,12 @@ import msgspec
 
 from reconflow.config import PipelineConfig, config_differences, load_config
 from reconflow.errors import Cancelled, ConfigError
+from reconflow.nets.catalogue import Weights, weights_named
 from reconflow.nets.choice import chosen, with_methods
 from reconflow.nets.methods import encoder_of, extractors_of, needs_upright, parse_methods, weights_of
 from reconflow.nets.registry import ENCODERS
 from reconflow.nets.retrievers import VLAD, encoders_of_retrieval, parse_retrievers
-from reconflow.nets.weights import Weights, obtain_all, obtain_weights, refuse_out_of_reach, weights_named
+from reconflow.nets.weights import obtain_all, obtain_weights, refuse_out_of_reach
 from reconflow.pipeline.cluster import GPU, Placement
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import EventSink, Notice

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconflow.nets.weights import weights_named
+from reconflow.nets.catalogue import weights_named
 from reconflow.world.photos import make_sample
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -6,7 +6,7 @@ import pytest
 
 from reconflow.cli import main
 from reconflow.nets import weights as module
-from reconflow.nets.weights import WEIGHTS, Weights, WeightsFile
+from reconflow.nets.catalogue import WEIGHTS, Weights, WeightsFile
 
 CONTENT = bytes(range(256)) * 8000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -18,7 +18,7 @@ from reconflow.jobs.runner_process import RunnerProcess
 from reconflow.jobs.service import JobService
 from reconflow.jobs.settings import load_settings
 from reconflow.jobs.states import FINISHED
-from reconflow.nets.weights import weights_named
+from reconflow.nets.catalogue import weights_named
 from reconflow.pipeline.cluster import placement
 from reconflow.pipeline.events import StageAdvanced
 from reconflow.pipeline.run import run

@@ -11,11 +11,11 @@ import pytest
 
 from reconflow.config import ExtractConfig
 from reconflow.core.features import Features
+from reconflow.nets.catalogue import WEIGHTS
 from reconflow.nets.extraction import extract_many
 from reconflow.nets.protocols import Extractor
 from reconflow.nets.raster import grey_of
 from reconflow.nets.registry import create_extractor
-from reconflow.nets.weights import WEIGHTS
 
 
 def same(a: Features, b: Features) -> bool:

@@ -5,9 +5,10 @@ import pytest
 import torch
 from kornia.feature import ALIKED
 
+from reconflow.nets.catalogue import weights_named
 from reconflow.nets.checkpoint import fill_module, load_tensors
 from reconflow.nets.lean_aliked import LeanAliked
-from reconflow.nets.weights import find_weights, weights_named
+from reconflow.nets.weights import find_weights
 
 MODELS = ("aliked-t16", "aliked-n16", "aliked-n16rot", "aliked-n32")
 

@@ -9,11 +9,12 @@ import torch
 from kornia.feature import LightGlue
 
 from reconflow.config import ExtractConfig, MatchConfig
+from reconflow.nets.catalogue import weights_named
 from reconflow.nets.devices import models
 from reconflow.nets.lightglue import renamed
 from reconflow.nets.protocols import View
 from reconflow.nets.registry import create_extractor, create_matcher
-from reconflow.nets.weights import sha256_of, weights_named
+from reconflow.nets.weights import sha256_of
 
 EXTRACTOR = "aliked-n16rot"
 CONFIG = ExtractConfig(extractor=EXTRACTOR, max_keypoints=512)

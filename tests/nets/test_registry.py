@@ -6,6 +6,7 @@ import pytest
 from reconflow.config import ExtractConfig, MatchConfig
 from reconflow.errors import ConfigError, DependencyError
 from reconflow.nets import registry
+from reconflow.nets.catalogue import WEIGHTS
 from reconflow.nets.registry import (
     ACCEPTANCE_INLIERS,
     EXTRACTORS,
@@ -15,7 +16,6 @@ from reconflow.nets.registry import (
     create_extractor,
     create_matcher,
 )
-from reconflow.nets.weights import WEIGHTS
 
 
 def test_the_defaults_make_what_needs_nothing_where_no_run_settles_them():

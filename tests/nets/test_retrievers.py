@@ -2,6 +2,7 @@ import pytest
 
 from reconflow.config import ShortlistConfig
 from reconflow.errors import ConfigError
+from reconflow.nets.catalogue import WEIGHTS
 from reconflow.nets.registry import ENCODERS
 from reconflow.nets.retrievers import (
     RETRIEVERS,
@@ -10,7 +11,6 @@ from reconflow.nets.retrievers import (
     retrievers,
     why_retrieval_unusable,
 )
-from reconflow.nets.weights import WEIGHTS
 
 
 def test_the_default_needs_nothing():

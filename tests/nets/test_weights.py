@@ -7,10 +7,8 @@ import pytest
 
 from reconflow.errors import Cancelled, ConfigError, WeightsError
 from reconflow.nets import weights as module
+from reconflow.nets.catalogue import WEIGHTS, Weights, WeightsFile, weights_named
 from reconflow.nets.weights import (
-    WEIGHTS,
-    Weights,
-    WeightsFile,
     absence,
     cache_folder,
     expected_sha256,
@@ -19,8 +17,7 @@ from reconflow.nets.weights import (
     obtain_weights,
     refuse_out_of_reach,
     weights_fingerprint,
-    weights_named,
-)  # fmt: skip
+)
 
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -15,8 +15,9 @@ from distributed import get_task_stream  # noqa: E402
 
 from reconflow.config import load_config  # noqa: E402
 from reconflow.errors import Cancelled  # noqa: E402
+from reconflow.nets.catalogue import weights_named  # noqa: E402
 from reconflow.nets.registry import create_encoder  # noqa: E402
-from reconflow.nets.weights import find_weights, weights_named  # noqa: E402
+from reconflow.nets.weights import find_weights  # noqa: E402
 from reconflow.pipeline.cluster import open_client  # noqa: E402
 from reconflow.pipeline.events import Notice, StageStarted  # noqa: E402
 from reconflow.pipeline.run import run  # noqa: E402

@@ -11,7 +11,7 @@ from distributed import get_task_stream  # noqa: E402
 from kornia.feature import LightGlue  # noqa: E402
 
 from reconflow.config import load_config  # noqa: E402
-from reconflow.nets.weights import weights_named  # noqa: E402
+from reconflow.nets.catalogue import weights_named  # noqa: E402
 from reconflow.pipeline.cluster import open_client  # noqa: E402
 from reconflow.pipeline.events import Notice  # noqa: E402
 from reconflow.pipeline.run import run  # noqa: E402

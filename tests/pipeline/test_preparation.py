@@ -10,8 +10,8 @@ pytest.importorskip("torch")
 
 from reconflow.config import config_to_tree, load_config
 from reconflow.errors import Cancelled, ConfigError, WeightsError
+from reconflow.nets.catalogue import WEIGHTS, weights_named
 from reconflow.nets.registry import ACCEPTANCE_INLIERS
-from reconflow.nets.weights import WEIGHTS, weights_named
 from reconflow.pipeline import matching
 from reconflow.pipeline.cluster import Placement
 from reconflow.pipeline.control import RunLine

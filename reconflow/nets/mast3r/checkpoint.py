@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from reconflow.errors import WeightsError
+from reconflow.nets.catalogue import weights_named
 from reconflow.nets.checkpoint import Tensors, fill_module, load_tensors
 from reconflow.nets.devices import models
 from reconflow.nets.mast3r.model import Mast3r, Sizes
-from reconflow.nets.weights import obtain_weights, sha256_of, weights_named
+from reconflow.nets.weights import obtain_weights, sha256_of
 
 _HEADS = ("downstream_head1", "downstream_head2")
 _BOTH = ("weight", "bias")
