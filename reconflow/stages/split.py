@@ -50,13 +50,13 @@ def _cut_bridges(graph: Graph, config: SplitConfig) -> tuple[list[list[str]], li
     }
     cores = [group for group in components(strong) if len(group) >= config.min_scene_images]
     core_of = {name: number for number, group in enumerate(cores) for name in group}
-    bridges: dict[tuple[int, int], list[tuple[str, str, int]]] = {}
-    for name in sorted(core_of):
-        for other, inliers in sorted(graph[name].items()):
-            if name < other and other in core_of and core_of[name] != core_of[other]:
-                ends = (min(core_of[name], core_of[other]), max(core_of[name], core_of[other]))
-                bridges.setdefault(ends, []).append((name, other, inliers))
-    cut = [pair for weak in bridges.values() if not _many_agree(weak) for pair in weak]
+    bridges: dict[tuple[int, int], list[tuple[str, str]]] = {}
+    for name, core in core_of.items():
+        for other in graph[name]:
+            if core < (beyond := core_of.get(other, core)):
+                bridges.setdefault((core, beyond), []).append((name, other))
+    weak = [pair for bridge in bridges.values() if not _many_agree(bridge) for pair in bridge]
+    cut = [(min(pair), max(pair), graph[pair[0]][pair[1]]) for pair in weak]
     kept: Graph = {name: dict(near) for name, near in graph.items()}
     for first, second, _ in cut:
         del kept[first][second], kept[second][first]
@@ -64,9 +64,10 @@ def _cut_bridges(graph: Graph, config: SplitConfig) -> tuple[list[list[str]], li
     return components(kept), sorted(cut)
 
 
-def _many_agree(bridge: Sequence[tuple[str, str, int]]) -> bool:
-    """Tell whether at least three photos on either side take part in a bridge."""
-    return min(len({a for a, _, _ in bridge}), len({b for _, b, _ in bridge})) >= 3
+def _many_agree(bridge: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether at least three photos on either side take part in a bridge, whose pairs name the same side first."""
+    near, far = (set(side) for side in zip(*bridge, strict=True))
+    return min(len(near), len(far)) >= 3
 
 
 def _detach_go_betweens(graph: Graph, core_of: Mapping[str, int], cut: list[tuple[str, str, int]]) -> None:

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,14 @@ def test_one_weak_pair_does_not_merge_two_strong_scenes():
 def test_many_agreeing_weak_pairs_do_merge_them():
     bridge = [pair("a", "d", 20), pair("b", "e", 20), pair("c", "f", 20)]
     assert scenes_of("abcdef", clique("abc") + clique("def") + bridge)[0] == ["abcdef"]
+
+
+@pytest.mark.parametrize("one", "adj")
+def test_a_photo_that_weakly_matches_many_merges_nothing_whatever_its_name(one):
+    own, others = sorted({one, "h", "i"}), sorted(set("abcdefgj") - {one})
+    pairs = clique("".join(own)) + clique("".join(others)) + [pair(*sorted((one, other)), 20) for other in others]
+    found, _ = scenes_of("abcdefghij", pairs)
+    assert found == ["".join(others), "".join(own)]
 
 
 def test_one_strong_pair_merges_two_scenes():
