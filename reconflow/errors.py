@@ -8,7 +8,8 @@
     │   └── TooFewImagesError fewer than three images can be read
     ├── ConfigError           an option is unknown or out of range            (exit code 2, HTTP 400)
     ├── OutputError           the output place cannot be written              (exit code 2)
-    │   └── RunFolderBusyError another run is writing there
+    │   ├── RunFolderBusyError another run is writing there
+    │   └── DiskFullError      no room for it                                 (HTTP 507)
     ├── StoreError            what is stored cannot be read or has another schema
     ├── ClusterError          the scheduler or a needed worker is missing     (exit code 2)
     ├── StageError            a stage as a whole failed
@@ -30,8 +31,7 @@
         ├── RetrainError         Airflow is unreachable or refuses                       (HTTP 502)
         ├── NotReadyError        no worker is up                                         (HTTP 503)
         ├── NotExaminedError     the look at an upload was ended before its end          (HTTP 503)
-        ├── UnreachableError     the service does not answer; only the client raises it
-        └── DiskFullError        no room for it                                          (HTTP 507)
+        └── UnreachableError     the service does not answer; only the client raises it
 
 A message is one sentence a person can act on. ``stage`` and ``item`` say where it happened; both survive pickling,
 because errors travel from Dask workers to the client.
@@ -91,6 +91,10 @@ class OutputError(ReconflowError):
 
 class RunFolderBusyError(OutputError):
     """Another run is writing to the folder."""
+
+
+class DiskFullError(OutputError):
+    """There is not enough free disk space."""
 
 
 class StoreError(ReconflowError):
@@ -179,10 +183,6 @@ class NotExaminedError(ServiceError):
 
 class UnreachableError(ServiceError):
     """The service does not answer. Only the client raises it."""
-
-
-class DiskFullError(ServiceError):
-    """There is not enough free disk space."""
 
 
 def is_disk_full(error: BaseException) -> bool:

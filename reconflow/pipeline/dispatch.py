@@ -12,7 +12,7 @@ import msgspec
 from distributed import Client, Event, Future, KilledWorker
 from distributed.client import FutureCancelledError
 
-from reconflow.errors import Cancelled, ClusterError
+from reconflow.errors import Cancelled, ClusterError, DiskFullError, ReconflowError, is_disk_full
 from reconflow.pipeline.cluster import PATIENCE_S
 from reconflow.pipeline.control import RunLine
 
@@ -281,8 +281,16 @@ def _slots(client: Client, resources: dict[str, float]) -> list[str]:
 
 def _ended(future: Future, task: TaskT) -> Done[TaskT] | Died[TaskT]:
     try:
-        return Done(task, future.result())
-    except KilledWorker:
+        error = future.exception()
+        outcome = future.result() if error is None else None
+    except (FutureCancelledError, OSError) as lost:  # of the client, not of the task
+        raise ClusterError("the scheduler was lost; run the same command again to go on") from lost
+    if error is None:
+        return Done(task, outcome)
+    if isinstance(error, ReconflowError):
+        raise error
+    if is_disk_full(error):
+        raise DiskFullError("a worker's disk is full: free some space, then run the same command again") from error
+    if isinstance(error, KilledWorker):
         return Died(task, "its worker was killed each time it was tried (out of memory, or a crash in native code)")
-    except (FutureCancelledError, OSError) as error:
-        raise ClusterError("the scheduler was lost; run the same command again to go on") from error
+    return Died(task, f"{type(error).__name__}: {error}")

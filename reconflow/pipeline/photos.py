@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from reconflow.errors import DiskFullError, InputError, is_disk_full
+from reconflow.errors import InputError
 from reconflow.stages.ingest import list_photos
 from reconflow.stages.unpack import opened_archive, photo_entries, unpack
 from reconflow.store.keys import fingerprint
@@ -41,8 +41,6 @@ def open_photos(
                 with publishing(folder) as partial:
                     unpack(archive, partial, reserve_bytes=reserve_bytes, check=check)
     except (zipfile.BadZipFile, OSError) as error:
-        if is_disk_full(error):
-            raise DiskFullError("the disk is full: free some space to unpack the photos, then try again") from error
         raise InputError(f"{source} is neither a folder nor a readable ZIP ({error})") from error
     paths = sorted(folder.iterdir())
     return [(entry.filename, path) for entry, path in zip(entries, paths, strict=True)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from reconflow.errors import OutputError
+from reconflow.errors import DiskFullError, OutputError, is_disk_full
 
 _PREFIX = ".partial"
 _CLOCKS_DIFFER_S = 5.0
@@ -37,6 +37,10 @@ def publishing(path: str | os.PathLike[str]) -> Generator[Path]:
         _sync(path.parent)
     except PermissionError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    except OSError as error:
+        if is_disk_full(error):
+            raise DiskFullError(f"the disk of {path} is full: free some space, then try again") from error
+        raise
     finally:
         _remove(partial)
 

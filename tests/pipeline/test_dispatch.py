@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import threading
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 from distributed import get_worker
 
-from reconflow.errors import Cancelled
+from reconflow.errors import Cancelled, DiskFullError
 from reconflow.pipeline.control import RunLine, TaskControl
 from reconflow.pipeline.dispatch import Advanced, Died, Dispatcher, Done
 
@@ -32,6 +33,16 @@ def double(task):
     if 13 in task.numbers:
         os.kill(os.getpid(), signal.SIGKILL)
     return [2 * n for n in task.numbers]
+
+
+def broken(task):
+    if 13 in task.numbers:
+        raise RuntimeError("out of tune")
+    return list(task.numbers)
+
+
+def full(task):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def slow(task, line):
@@ -79,6 +90,18 @@ def test_one_item_that_kills_its_worker_costs_itself_and_nothing_else(client):
     (dead,) = [s for s in steps if isinstance(s, Died)]
     assert dead.task.numbers == (13,)
     assert "killed" in dead.reason
+
+
+def test_an_item_that_nobody_expected_costs_itself_and_nothing_else(client):
+    steps = collect(client, [Numbers("x", (11, 12, 13, 14))], broken)
+    assert sorted(n for s in steps if isinstance(s, Done) for n in s.outcome) == [11, 12, 14]
+    (dead,) = [s for s in steps if isinstance(s, Died)]
+    assert (dead.task.numbers, dead.reason) == ((13,), "RuntimeError: out of tune")
+
+
+def test_a_full_disk_of_a_worker_is_told_as_one_and_not_as_a_lost_scheduler(client):
+    with pytest.raises(DiskFullError, match="disk is full"):
+        collect(client, [Numbers("f", (1,))], full)
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import socket
@@ -6,7 +7,7 @@ import sys
 
 import pytest
 
-from reconflow.errors import OutputError
+from reconflow.errors import DiskFullError, OutputError
 from reconflow.store.publish import publishing, sweep_partials
 
 
@@ -52,6 +53,13 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises((OutputError, NotADirectoryError)), publishing(tmp_path / "file" / "a") as partial:
         partial.write_text("x")
+
+
+def test_a_full_disk_is_told_as_one_and_leaves_nothing(tmp_path):
+    with pytest.raises(DiskFullError, match=r"a\.txt is full"), publishing(tmp_path / "a.txt") as partial:
+        partial.write_text("x")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
