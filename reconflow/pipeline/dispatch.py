@@ -281,7 +281,7 @@ def _slots(client: Client, resources: dict[str, float]) -> list[str]:
 
 def _ended(future: Future, task: TaskT) -> Done[TaskT] | Died[TaskT]:
     try:
-        error = future.exception()
+        error: BaseException | None = future.exception()  # pyright: ignore[reportAssignmentType] - no asynchronous client
         outcome = future.result() if error is None else None
     except (FutureCancelledError, OSError) as lost:  # of the client, not of the task
         raise ClusterError("the scheduler was lost; run the same command again to go on") from lost
