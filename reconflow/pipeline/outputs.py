@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from reconflow.config import config_to_tree
 from reconflow.core.clouds import PointCloud, read_ply
 from reconflow.core.images import ImageRecord, Unreadable
 from reconflow.core.matches import PairSummary
@@ -17,13 +18,18 @@ from reconflow.core.pair_list import encode_pairs
 from reconflow.core.scenes import Split
 from reconflow.core.submission import write_poses
 from reconflow.pipeline.cloud import CloudOutcome, decimated_ply
+from reconflow.pipeline.cluster import Placement
+from reconflow.pipeline.plan import view_keys
 from reconflow.pipeline.result import RunResult
+from reconflow.pipeline.run_context import RunContext
+from reconflow.pipeline.versions import versions
 from reconflow.report.html import write_report
+from reconflow.stages.cameras import CameraRig
 from reconflow.stages.insights import IMAGE_COLUMNS, Insights, image_table, insights
 from reconflow.stages.reconstruct import read_model
 from reconflow.stages.submission import submission_rows
 from reconflow.store.publish import publishing
-from reconflow.store.run_folder import RunFolder
+from reconflow.store.run_folder import RunFolder, RunManifest
 
 _OURS = re.compile(r"cluster\d+(_decimated)?_model\d+(\.ply)?")
 
@@ -52,12 +58,32 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     reused: dict[str, int]
 
 
+def note_run(
+    folder: RunFolder,
+    records: Sequence[ImageRecord],
+    *,
+    rig: CameraRig,
+    dataset: str,
+    context: RunContext,
+    where: Placement,
+) -> None:
+    """Keep what a run works on, for notebooks that look into it, and its settings, which its result takes along."""
+    folder.write_records(records, view_keys(records, rig))
+    manifest = RunManifest(url=context.store, features=tuple(context.features.values()), geometries=context.geometries)
+    facts = {"dataset": dataset, "slots": where.slots, "mapper_threads": where.mapper_threads}
+    sections = {"run": facts, "versions": versions(), "config": config_to_tree(context.config)}
+    folder.write_manifest(manifest, sections=sections)
+
+
 def write_outputs(facts: RunFacts, folder: RunFolder, *, check: Callable[[], None] = lambda: None) -> RunResult:
     """Write every output of a finished run and return its result.
 
-    ``check`` is called before each model and each file; where it raises, what is written stays, each file whole.
+    ``check`` is called before each model and each file; where it raises, what is written stays, each file whole, and
+    is no result: ``report.json``, which makes one of it, goes first and comes last.
     Models and clouds of an earlier run in the same folder that this run does not have are removed; nothing else is.
     """
+    check()
+    (folder.path / "report.json").unlink(missing_ok=True)
     models = _publish_models(facts.scenes, folder.path, check)
     check()
     _remove_stale(folder.path, {model.name for model in models})
@@ -78,7 +104,6 @@ def write_outputs(facts: RunFacts, folder: RunFolder, *, check: Callable[[], Non
         write_poses(rows, partial)
     folder.write_bytes("images.csv", _image_csv(summary))
     folder.write_bytes("pairs.csv", encode_pairs(facts.pairs))
-    folder.write_bytes("report.json", msgspec.json.format(msgspec.json.encode(summary), indent=1))
     check()
     write_report(
         folder.path / "report.html",
@@ -89,6 +114,8 @@ def write_outputs(facts: RunFacts, folder: RunFolder, *, check: Callable[[], Non
         pairs=facts.pairs,
         title=facts.dataset,
     )
+    folder.publish_manifest()
+    folder.write_bytes("report.json", msgspec.json.format(msgspec.json.encode(summary), indent=1))
     return RunResult(folder=folder.path, insights=summary, clusters=tuple(models))
 
 

@@ -7,6 +7,7 @@ import msgspec
 from reconflow.core.images import ImageRecord
 from reconflow.core.matches import PairSummary
 from reconflow.core.pairs import Pair
+from reconflow.core.turns import upright_quarters
 from reconflow.core.view_graph import components, view_graph
 from reconflow.stages.turns import QUARTERS, Vote, pairs_to_turn, settled_quarters
 
@@ -50,6 +51,11 @@ def turned_to_match(
     ]
     settled = settled_quarters(len(groups), votes)
     return [turned(record, settled[group_of[index]]) for index, record in enumerate(records)]
+
+
+def upright(record: ImageRecord) -> ImageRecord:
+    """Return the photo as EXIF says that it stands."""
+    return msgspec.structs.replace(record, quarters=upright_quarters(record.orientation))
 
 
 def turned(record: ImageRecord, quarters: int) -> ImageRecord:

@@ -21,9 +21,13 @@ from reconflow.store.packs import ItemRef
 from reconflow.store.publish import publishing, sweep_partials
 from reconflow.store.root import open_root
 
+_MANIFEST = "work/run.toml"
+"""Of the run that is or was at work last; ``run.toml`` beside the result is that of the run it came of."""
+_RECORDS = "work/images.json"
+
 
 class RunManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run's features and pairs lie: what ``run.toml`` says under ``[store]``."""
+    """Where a run's features and pairs lie: what its ``run.toml`` says under ``[store]``."""
 
     url: str
     features: tuple[str, ...]
@@ -97,12 +101,16 @@ class RunFolder:
     def write_records(self, records: Sequence[ImageRecord], keys: Sequence[str]) -> None:
         """Keep the image records, with their view keys, for notebooks and later commands."""
         content = [{"record": record, "view_key": key} for record, key in zip(records, keys, strict=True)]
-        self.write_bytes("work/images.json", msgspec.json.encode(content))
+        self.write_bytes(_RECORDS, msgspec.json.encode(content))
 
     def write_manifest(self, manifest: RunManifest, *, sections: Mapping[str, Mapping[str, Any]]) -> None:
-        """Publish ``run.toml``: where things are stored, and the sections given."""
+        """Keep where things are stored, and the sections given, of the run that is at work."""
         tree = {"store": msgspec.to_builtins(manifest), **sections}
-        self.write_bytes("run.toml", tomli_w.dumps(tree).encode())
+        self.write_bytes(_MANIFEST, tomli_w.dumps(tree).encode())
+
+    def publish_manifest(self) -> None:
+        """Publish what was kept as ``run.toml``, beside the result that came of it."""
+        self.write_bytes("run.toml", (self.path / _MANIFEST).read_bytes())
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Publish a file of the run."""
@@ -189,10 +197,11 @@ def read_records(folder: str | os.PathLike[str]) -> list[ImageRecord]:
 
 def _open(path: Path) -> tuple[RunManifest, dict[str, ImageRecord], dict[str, str]]:
     try:
-        tree = tomllib.loads((path / "run.toml").read_text(encoding="utf-8"))
-        content = (path / "work" / "images.json").read_bytes()
+        tree = tomllib.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        content = (path / _RECORDS).read_bytes()
     except FileNotFoundError as error:
-        raise InputError(f"{path} is not the folder of a run: it has no {Path(str(error.filename)).name}") from error
+        lacking = Path(str(error.filename)).relative_to(path)
+        raise InputError(f"{path} is not the folder of a run: it has no {lacking}") from error
     try:
         manifest = msgspec.convert(tree["store"], RunManifest)
         entries = msgspec.json.decode(content, type=list[_Entry])

@@ -85,6 +85,30 @@ def test_photos_are_encoded_once_and_matched_by_tiles(own_client, photos, tmp_pa
     assert {encoding.tokens.dtype for encoding in encodings.values()} == {np.dtype(np.float16)}
 
 
+def one_lying(photos, tmp_path):
+    """Return a copy of the photos, one of which lies on its side, as EXIF says."""
+    photos = shutil.copytree(photos, tmp_path / "photos")
+    lying = min(photos.iterdir())
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.open(lying).save(lying, exif=exif, quality=95)
+    return photos
+
+
+def test_a_network_that_ranks_sees_photos_as_the_one_that_matches_does(own_client, photos, tmp_path):
+    options = [*METHODS, "shortlist.retrieval=vlad,dinov2-vits14", "shortlist.exhaustive_up_to=2"]
+    options += ["shortlist.turns=false"]
+    config = load_config(overrides=[*options, "extract.max_keypoints=400", "cloud.normals=false"])
+    run(one_lying(photos, tmp_path), tmp_path / "out", client=own_client, config=config)
+    root = open_root(str(tmp_path / "out" / "store"))
+    matched, ranked = (
+        set(EncodingStore(root, encodings_namespace(made_by(name))).index()) for name in ("mast3r", "dinov2-vits14")
+    )
+    assert sum(content.endswith(".1") for content in matched) == 1
+    assert ranked == matched
+    assert load_config(tmp_path / "out" / "run.toml").match.precision == "fp32"  # what ran, and not `auto`
+
+
 def test_a_network_that_ranks_photos_sees_them_once(own_client, photos, tmp_path):
     ranked = load_config(
         overrides=[
@@ -94,11 +118,7 @@ def test_a_network_that_ranks_photos_sees_them_once(own_client, photos, tmp_path
             "cloud.normals=false",
         ]
     )
-    photos = shutil.copytree(photos, tmp_path / "photos")
-    lying = min(photos.iterdir())
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    Image.open(lying).save(lying, exif=exif, quality=95)
+    photos = one_lying(photos, tmp_path)
     store, first = str(tmp_path / "store"), Counts()
     found = run(photos, tmp_path / "a", client=own_client, config=ranked, store=store, on_event=first)
     assert [len(model.images) for model in found.clusters] == [3]

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 import signal
 import threading
 import tomllib
@@ -13,7 +14,7 @@ from distributed import Event
 import reconflow as rf
 from reconflow.config import load_config
 from reconflow.core.images import ImageRecord
-from reconflow.errors import Cancelled, NoImagesError, RunFolderBusyError, TooFewImagesError
+from reconflow.errors import Cancelled, InputError, NoImagesError, RunFolderBusyError, TooFewImagesError
 from reconflow.pipeline.control import RunLine
 from reconflow.pipeline.events import Notice, StageAdvanced, StageFinished, StageStarted
 from reconflow.pipeline.run import run
@@ -232,10 +233,30 @@ def test_a_run_that_is_cancelled_while_it_unpacks_leaves_no_photo(client, quick,
 
 def test_a_run_that_is_cancelled_while_it_writes_writes_nothing_more(finished, client, sample, quick, out):
     store, first = str(finished[0].folder / "store"), out / "models" / "cluster0_model0"
+    out.mkdir(exist_ok=True)
+    shutil.copy(finished[0].folder / "report.json", out)
     with pytest.raises(Cancelled):
         run(sample.images, out, client=client, config=quick, store=store, is_cancelled=first.exists)
     assert [path.name for path in first.parent.iterdir()] == [first.name]
     assert not (out / "submission.csv").exists()
+    with pytest.raises(InputError, match="not the folder of a finished run"):  # and not models of two runs
+        rf.open_result(out)
+
+
+def test_settings_beside_a_result_are_those_that_it_came_of(finished, client, sample, quick, out):
+    store = str(finished[0].folder / "store")
+    run(sample.images, out, client=client, config=quick, store=store)
+    before, stop = (out / "run.toml").read_bytes(), threading.Event()
+    other = msgspec.structs.replace(quick, reconstruct=msgspec.structs.replace(quick.reconstruct, seed=5))
+    for _ in range(2):
+        ears = Ears(on={"shortlist": stop.set})
+        with pytest.raises(Cancelled):
+            run(sample.images, out, client=client, config=other, store=store, on_event=ears, is_cancelled=stop.is_set)
+        stop.clear()
+        assert ears.told("reconstruct.seed=0, is replaced")
+        assert (out / "run.toml").read_bytes() == before
+    assert len(rf.open_result(out).clusters) == 2
+    assert len(rf.open_features(out)) == 11
 
 
 def test_a_run_that_is_cancelled_between_stages_begins_none_that_has_nothing_left_to_do(

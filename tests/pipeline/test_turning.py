@@ -113,6 +113,7 @@ def test_a_run_turns_photos_for_networks(lying, own_client, tmp_path):
         for event in again
         if isinstance(event, StageStarted) and event.stage in ("extract", "match", "turn")
     )
+    assert not [e.message for e in again if isinstance(e, Notice) and "is replaced" in e.message]
 
 
 def test_without_turns_they_are_lost(lying, own_client, tmp_path):
