@@ -49,25 +49,32 @@ def chosen(
     if AUTO not in (extractors, matchers):
         parse_methods(extractors, matchers)
         return Choice(extractors, matchers, "")
-    if extractors == matchers:
-        suiting = [[_ON_GPUS, _ON_CORES] if gpus else [_ON_CORES]]
-    elif matchers == AUTO:
-        suiting = [[(name, other) for other in _matchers(name, gpus=gpus)] for name in names_in(extractors)]
-    else:
-        suiting = [[(other, name) for other in _extractors(name, gpus=gpus)] for name in names_in(matchers)]
+    suiting = _suiting(extractors, matchers, gpus=gpus)
     best = [min(pairs, key=lambda pair: len(lacks(*pair))) for pairs in suiting]
     features, matching = zip(*best, strict=True)
     names = ",".join(features), matching[0] if len(set(matching)) == 1 else ",".join(matching)
-    if extractors == matchers and not gpus:
-        return Choice(*names, "")
-    methods = " and ".join(map(str, parse_methods(*names)))
     better = [pairs[0] for pairs, own in zip(suiting, best, strict=True) if own != pairs[0]]
     left = "; ".join(f"{'+'.join(pair)} cannot run: {'; '.join(lacks(*pair))}" for pair in better)
-    if extractors != matchers:
-        option = "match.matcher" if matchers == AUTO else "extract.extractor"
-        return Choice(*names, f"{option} is auto: {methods} match photos{left and f'; {left}'}")
-    reason = f"workers offer GPUs, but {left}" if left else "workers offer GPUs, and the weights are here"
-    return Choice(*names, f"extract.extractor and match.matcher are auto: {methods} match photos; {reason}")
+    methods = " and ".join(map(str, parse_methods(*names)))
+    if extractors != AUTO:
+        why = f"match.matcher is auto: {methods} match photos{left and f'; {left}'}"
+    elif matchers != AUTO:
+        why = f"extract.extractor is auto: {methods} match photos{left and f'; {left}'}"
+    elif gpus:
+        offered = f"workers offer GPUs, {f'but {left}' if left else 'and the weights are here'}"
+        why = f"extract.extractor and match.matcher are auto: {methods} match photos; {offered}"
+    else:
+        why = ""
+    return Choice(*names, why)
+
+
+def _suiting(extractors: str, matchers: str, *, gpus: bool) -> list[list[tuple[str, str]]]:
+    """Return for each method that a run is to have the pairs of extractor and matcher that it may be, the best first."""
+    if extractors == AUTO == matchers:
+        return [[_ON_GPUS, _ON_CORES] if gpus else [_ON_CORES]]
+    if matchers == AUTO:
+        return [[(name, other) for other in _matchers(name, gpus=gpus)] for name in names_in(extractors)]
+    return [[(other, name) for other in _extractors(name, gpus=gpus)] for name in names_in(matchers)]
 
 
 def with_methods(config: PipelineConfig, extractors: str, matchers: str) -> PipelineConfig:
