@@ -69,7 +69,7 @@ def chosen(
 
 
 def _suiting(extractors: str, matchers: str, *, gpus: bool) -> list[list[tuple[str, str]]]:
-    """Return for each method that a run is to have the pairs of extractor and matcher that it may be, the best first."""
+    """Return for each method of a run the pairs of extractor and matcher that it may be, the best first."""
     if extractors == AUTO == matchers:
         return [[_ON_GPUS, _ON_CORES] if gpus else [_ON_CORES]]
     if matchers == AUTO:
