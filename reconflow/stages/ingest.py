@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from reconflow.config import IngestConfig
 from reconflow.core.arrays import Array
 from reconflow.core.images import (
     FILM_DIAGONAL_MM,
-    IMAGE_FORMATS,
     IMAGE_SUFFIXES,
     Exif,
     ImageRecord,
     ImageStats,
     Unreadable,
 )
+from reconflow.core.photo_files import opened_photo
 from reconflow.errors import InputError, NoImagesError
 
 _STATS_EDGE_PX = 512
@@ -60,7 +60,7 @@ def read_image(path: str | Path) -> Array:
         If the file is not an image, is cut short or is too large to decode.
 
     """
-    with _opened(Path(path)) as image:
+    with opened_photo(Path(path)) as image:
         try:
             return np.asarray(image.convert("RGB"))
         except (OSError, ValueError, SyntaxError) as error:
@@ -75,10 +75,8 @@ def ingest_image(name: str, path: Path, *, config: IngestConfig) -> ImageRecord 
     """
     try:
         sha256 = _sha256(path)
-        with _opened(path) as image:
+        with opened_photo(path, max_megapixels=config.max_megapixels) as image:
             width, height = image.size
-            if width * height > config.max_megapixels * 1e6:
-                return Unreadable(name=name, reason=f"{width} × {height} is over {config.max_megapixels:g} megapixels")
             if min(width, height) < 16:
                 return Unreadable(name=name, reason=f"{width} × {height} is too small")
             tags = _exif_tags(image)
@@ -89,7 +87,7 @@ def ingest_image(name: str, path: Path, *, config: IngestConfig) -> ImageRecord 
         return Unreadable(name=name, reason=error.message)
     except OSError as error:
         return Unreadable(name=name, reason=f"cannot be read: {error.strerror or error}")
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (ValueError, SyntaxError) as error:
         return Unreadable(name=name, reason=f"cannot be decoded: {error}")
     exif = _exif(tags)
     return ImageRecord(
@@ -144,17 +142,6 @@ def image_stats(rgb: Array) -> ImageStats:
         clipping=float(histogram[:3].sum() + histogram[253:].sum()),
         entropy=float(-(present * np.log2(present)).sum()),
     )
-
-
-def _opened(path: Path) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a broken EXIF block or a large size is judged by us, below
-            return Image.open(path, formats=IMAGE_FORMATS)
-    except UnidentifiedImageError as error:
-        raise InputError("is not an image", item=str(path)) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot be read: {error}", item=str(path)) from error
 
 
 def _small(image: Image.Image) -> Array:

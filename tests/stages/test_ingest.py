@@ -10,6 +10,7 @@ from PIL import Image
 
 from reconflow.config import IngestConfig
 from reconflow.core.images import ImageRecord, Unreadable
+from reconflow.core.photo_files import opened_photo
 from reconflow.errors import InputError, NoImagesError
 from reconflow.stages.ingest import image_stats, ingest_image, list_photos, read_image
 
@@ -106,7 +107,29 @@ def test_a_png_that_announces_huge_dimensions_is_refused_without_decoding(tmp_pa
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
     found = ingest(path)
     assert isinstance(found, Unreadable)
-    assert "megapixels" in found.reason or "decompression bomb" in found.reason
+    assert found.reason == "is over 400 megapixels"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+def test_how_large_a_photo_may_be_is_ours_to_say_and_not_pillows(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    path = write_photo(tmp_path / f"a{suffix}")
+    assert isinstance(ingest(path), ImageRecord)
+    assert read_image(path).shape == (240, 320, 3)
+    found = ingest(path, max_megapixels=0.07)
+    assert isinstance(found, Unreadable)
+    assert found.reason == "320 × 240 is over 0.07 megapixels"
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_a_photo_read_beside_another_has_the_larger_limit_and_leaves_pillows_as_it_was(tmp_path):
+    path, before = write_photo(tmp_path / "a.png"), Image.MAX_IMAGE_PIXELS
+    with opened_photo(path, max_megapixels=500) as first:
+        with opened_photo(path, max_megapixels=1), pytest.raises(InputError, match="over"):
+            opened_photo(path, max_megapixels=0.01).__enter__()
+        assert Image.MAX_IMAGE_PIXELS == 500_000_000
+        assert first.convert("RGB").size == (320, 240)
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_gray_palette_and_alpha_photos_are_read_as_rgb(tmp_path):
