@@ -28,7 +28,8 @@ _IGNORED = frozenset({"__MACOSX"})
 def list_photos(folder: Path) -> list[tuple[str, Path]]:
     """Return the name (relative path with forward slashes) and path of every photo below ``folder``, sorted by name.
 
-    Hidden files and folders are passed over, and so are links that lead out of the folder.
+    Hidden files and folders are passed over, and so are links that lead out of the folder. A name that is not UTF-8 is
+    given with escapes, so that it can be written; such a file is not read, see :func:`ingest_image`.
 
     Raises
     ------
@@ -44,11 +45,20 @@ def list_photos(folder: Path) -> list[tuple[str, Path]]:
         if path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file():
             inside = path.resolve().is_relative_to(home)
             if inside or path.parent.resolve().is_relative_to(home):
-                found.append((name.as_posix(), path))
+                found.append((_writable(name.as_posix()), path))
     if not found:
         endings = ", ".join(sorted(IMAGE_SUFFIXES))
         raise NoImagesError(f"{folder} holds no photo ({endings})")
     return sorted(found)
+
+
+def _writable(name: str) -> str:
+    r"""Return a name as it is, or with escapes for bytes that are not UTF-8.
+
+    >>> _writable("caf\udce9.jpg")
+    'caf\\xe9.jpg'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def read_image(path: str | Path) -> Array:
@@ -70,9 +80,12 @@ def read_image(path: str | Path) -> Array:
 def ingest_image(name: str, path: Path, *, config: IngestConfig) -> ImageRecord | Unreadable:
     """Return the record of one photo, or why it cannot be used.
 
+    A path that is not UTF-8 is no record, since no file of ours could say where the photo is.
     The pixel count is checked from the header before anything is decoded, and the whole photo is decoded once, so
     that a file cut short is found here and not in the middle of a run.
     """
+    if not _is_utf8(path):
+        return Unreadable(name=name, reason="cannot be used: its name, or that of a folder above, is not UTF-8")
     try:
         sha256 = _sha256(path)
         with opened_photo(path, max_megapixels=config.max_megapixels) as image:
@@ -101,6 +114,15 @@ def ingest_image(name: str, path: Path, *, config: IngestConfig) -> ImageRecord 
         focal_prior_px=_focal_prior_px(path, exif, width, height),
         stats=image_stats(pixels),
     )
+
+
+def _is_utf8(path: Path) -> bool:
+    """Tell whether a path as the file system gives it holds no byte that could not be decoded."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _focal_prior_px(path: Path, exif: Exif, width: int, height: int) -> float | None:

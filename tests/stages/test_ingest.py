@@ -152,6 +152,17 @@ def test_folders_are_walked_and_hidden_files_passed_over(tmp_path):
     assert [name for name, _ in list_photos(tmp_path)] == ["a.png", "b/x.JPG"]
 
 
+def test_a_file_whose_name_is_not_utf8_is_listed_under_one_that_is_and_not_read(tmp_path):
+    write_photo(tmp_path / "a.jpg")
+    write_photo(tmp_path / "caf\udce9" / "b.jpg")
+    (name, path), (other, readable) = list_photos(tmp_path)[::-1]
+    assert name == "caf\\xe9/b.jpg"
+    found = ingest_image(name, path, config=IngestConfig())
+    assert isinstance(found, Unreadable)
+    assert "is not UTF-8" in found.reason
+    assert isinstance(ingest_image(other, readable, config=IngestConfig()), ImageRecord)
+
+
 def test_a_folder_without_photos_says_what_would_count(tmp_path):
     with pytest.raises(NoImagesError, match=r"holds no photo .*\.jpg"):
         list_photos(tmp_path)
