@@ -16,7 +16,7 @@ from reconflow.config import PipelineConfig, config_to_tree
 from reconflow.core.images import ImageRecord, Unreadable
 from reconflow.core.matches import PairSummary
 from reconflow.core.pairs import Pair
-from reconflow.core.scenes import Split
+from reconflow.core.scenes import FEWEST_IMAGES, Split
 from reconflow.core.turns import upright_quarters
 from reconflow.errors import StageError, TooFewImagesError
 from reconflow.nets.methods import parse_methods
@@ -49,8 +49,6 @@ from reconflow.stages.shortlist import needs_retrieval, shortlist_pairs
 from reconflow.stages.split import split_scenes
 from reconflow.store.root import Root, open_root
 from reconflow.store.run_folder import RunFolder, RunManifest
-
-FEWEST_IMAGES = 3
 
 
 def run(
