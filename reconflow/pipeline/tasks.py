@@ -50,7 +50,7 @@ class IngestOutcome(msgspec.Struct, frozen=True):
 
 
 class ExtractOutcome(msgspec.Struct, frozen=True):
-    """Where the features lie, by SHA-256, and what failed, by name."""
+    """Where the features lie, by the photo's content, and what failed, by name."""
 
     refs: dict[str, ItemRef]
     failed: dict[str, str]
