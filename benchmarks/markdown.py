@@ -27,12 +27,12 @@ def _versions(versions: dict[str, str]) -> str:
 
 
 def peak(readings: Sequence[Reading]) -> float:
+    """Return the most that all processes together took, in MB."""
     return max(reading.peak_tree_mb for reading in readings)
 
 
 def seconds(seconds: float | None) -> str:
     """Write seconds; what was not measured as such."""
-    """Return the most that all processes together took, in MB."""
     return NONE if seconds is None else f"{seconds:.1f}"
 
 

@@ -26,6 +26,8 @@ from reconflow.presets import PRESETS
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
+MOST_MEGAPIXELS = 4000.0
+"""Larger photos are never decoded, whatever the settings say."""
 _LARGEST_SEED, _MOST_PHOTOS = 2**31 - 1, 100_000
 
 
@@ -55,7 +57,7 @@ class IngestConfig(_Section, frozen=True):
 
     def __post_init__(self) -> None:
         self._require("default_focal_factor", low=0.1, high=20)
-        self._require("max_megapixels", low=0.01, high=4000)
+        self._require("max_megapixels", low=0.01, high=MOST_MEGAPIXELS)
 
 
 class ExtractConfig(_Section, frozen=True):

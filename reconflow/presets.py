@@ -1,9 +1,7 @@
 """Where settings start from, by name: differences from the defaults."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
-
-PresetName = Literal["fast", "default", "detailed", "best"]
+from typing import Any
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "fast": {

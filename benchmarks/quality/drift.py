@@ -26,7 +26,7 @@ from schema import write_result
 
 from reconflow.core.arrays import Array
 from reconflow.core.drift import SceneSummary
-from reconflow.stages.drift import FEWEST_IMAGES, build_baseline, check_drift, scene_summary
+from reconflow.stages.drift import FEWEST_TO_JUDGE, build_baseline, check_drift, scene_summary
 from reconflow.stages.ingest import image_stats
 from reconflow.world.photos import make_sample
 from reconflow.world.scenes import SCENES
@@ -102,7 +102,7 @@ def _kinds(arguments: argparse.Namespace) -> list[tuple[str, list[list[Photo]]]]
     if arguments.walk:
         photos, each = _photos(arguments.walk), arguments.photos
         stretches = [photos[at : at + each] for at in range(0, len(photos), each)]
-        found.append(("stretches of one flight", [part for part in stretches if len(part) >= FEWEST_IMAGES]))
+        found.append(("stretches of one flight", [part for part in stretches if len(part) >= FEWEST_TO_JUDGE]))
     if arguments.rendered:
         found.append(("rendered scenes", list(_rendered(arguments.rendered, arguments.photos))))
     return found

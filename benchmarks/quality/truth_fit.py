@@ -101,9 +101,10 @@ def _error_with_poses(model: pycolmap.Reconstruction, truth: dict[str, Pose]) ->
     images = [model.images[number] for number in sorted(model.reg_image_ids())]
     found = np.array([image.projection_center() for image in images])
     true = np.array([truth[image.name].center_in_world for image in images])
-    similarity = align_similarity(found, true)
-    if similarity is None:
-        raise SystemExit("the camera centres of the model lie on one line: nothing to compare")
+    try:
+        similarity = align_similarity(found, true)
+    except ValueError as error:
+        raise SystemExit(f"the model's camera centres cannot be laid over the true ones: {error}") from error
     rotation = pycolmap.Rotation3d(similarity.rotation)
     model.transform(pycolmap.Sim3d(similarity.scale, rotation, similarity.translation))
     problem = pycolmap.BundleAdjustmentConfig()

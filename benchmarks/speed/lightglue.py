@@ -34,7 +34,7 @@ from reconflow.core.features import Features
 from reconflow.nets.catalogue import weights_named
 from reconflow.nets.devices import torch_device
 from reconflow.nets.lightglue import LightGlueMatcher, network
-from reconflow.nets.protocols import View
+from reconflow.nets.protocols import TileView
 from reconflow.nets.registry import create_extractor
 from reconflow.nets.weights import find_weights, obtain_weights
 from reconflow.stages.ingest import read_image
@@ -143,7 +143,7 @@ def write_seeded(name: str, folder: Path, **sizes: int) -> None:
 def in_batches(matcher: LightGlueMatcher, photos: list[Features], config: MatchConfig) -> Matched:
     """Match all pairs our way."""
     pairs = list(itertools.combinations(range(len(photos)), 2))
-    found = matcher.match_tile([View(photo) for photo in photos], pairs, config=config)
+    found = matcher.match_tile([TileView(photo) for photo in photos], pairs, config=config)
     return {pairs[place]: set(map(tuple, finish().indices.tolist())) for place, finish in found}
 
 

@@ -43,7 +43,7 @@ from reconflow.nets.mast3r.encoder import Mast3rEncoder
 from reconflow.nets.mast3r.matcher import Mast3rMatcher
 from reconflow.nets.mast3r.model import PATCH, Mast3r, Sizes
 from reconflow.nets.mast3r.reciprocal import reciprocal_matches
-from reconflow.nets.protocols import View
+from reconflow.nets.protocols import TileView
 
 SIZES = {
     "small": Sizes(256, 8, 1024, 192, 4, 768, 512, 25 * 256),
@@ -99,7 +99,7 @@ def one_by_one(photos: list[Array], file: Path, *, long_edge_px: int) -> Matched
 def batched(photos: list[Array], file: Path, *, long_edge_px: int, precision: str) -> Matched:
     """Match all pairs our way."""
     encodings = Mast3rEncoder(file=file, precision=precision, long_edge_px=long_edge_px).encode(photos)  # pyright: ignore
-    views = [View(no_features(photo), encoding) for photo, encoding in zip(photos, encodings, strict=True)]
+    views = [TileView(no_features(photo), encoding) for photo, encoding in zip(photos, encodings, strict=True)]
     pairs = list(itertools.combinations(range(len(photos)), 2))
     matcher = Mast3rMatcher(30, file=file, hybrid=False)
     found: Matched = {}

@@ -45,8 +45,8 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One readable photo of the input.
 
     ``name`` is the path relative to the input, with forward slashes: the photo's identity in every output.
-    ``width`` and ``height`` are those of the raw raster; ``orientation`` is the EXIF tag (1 to 8), which is recorded
-    for display and never applied: keypoints, cameras and models all live in the raw raster.
+    ``width`` and ``height`` are those of the raw raster, in which keypoints, cameras and models all live;
+    ``orientation`` is the EXIF tag (1 to 8), which pages display it by and ``quarters`` starts from.
     """
 
     name: str
@@ -56,7 +56,7 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     orientation: int = 1
     quarters: int = 0
-    """Clockwise quarter turns after which extractors see it; its keypoints are in the raw raster all the same."""
+    """Clockwise quarter turns after which networks see it; its keypoints are in the raw raster all the same."""
     exif: Exif = Exif()
     focal_prior_px: float | None = None
     """Focal length in pixels as far as EXIF tells it."""

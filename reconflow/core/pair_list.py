@@ -19,7 +19,7 @@ def encode_pairs(pairs: Iterable[PairSummary]) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     writer.writerows([getattr(pair, name) for name in _COLUMNS] for pair in pairs)
-    return text.getvalue().encode("utf-8", "replace")
+    return text.getvalue().encode()
 
 
 def read_pairs(path: Path) -> list[PairSummary]:

@@ -2,6 +2,9 @@
 
 import msgspec
 
+FEWEST_IMAGES = 3
+"""Readable photos that a reconstruction needs."""
+
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """Photos that the view graph connects, to be mapped together; names in order."""

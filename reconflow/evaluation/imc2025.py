@@ -20,6 +20,7 @@ import numpy as np
 from reconflow.core.arrays import Array
 from reconflow.core.cameras import Pose
 from reconflow.core.submission import OUTLIERS, PoseRow
+from reconflow.errors import InputError
 from reconflow.evaluation.consensus import MIN_CENTERS, Consensus, register_centers
 from reconflow.evaluation.grouping import Clusters, by_dataset, completed
 from reconflow.evaluation.pose_error import AUC_DEGREES, pose_auc, relative_pose_errors_deg, rotation_errors_deg
@@ -135,10 +136,7 @@ def _score_dataset(name: str, scenes: Clusters, clusters: Clusters, thresholds: 
         matches.append(match)
         details.append(_describe(scene, images, clusters, match, limits))
     sizes = [detail.images for detail in details]
-    levels = {len(detail.thresholds) for detail in details}
-    if len(levels) > 1:
-        raise ValueError(f"every scene of {name} must have equally many thresholds, got {sorted(levels)}")
-    counted = max(levels, default=SKIPPED) - SKIPPED
+    counted = _levels(name, details, thresholds) - SKIPPED
     mAA, clusterness = _combine(matches, sum(sizes), counted)
     stray = scenes.get(OUTLIERS, {})
     placed = sum(image in stray for cluster, images in clusters.items() if cluster != OUTLIERS for image in images)
@@ -153,6 +151,20 @@ def _score_dataset(name: str, scenes: Clusters, clusters: Clusters, thresholds: 
         outliers_in_a_cluster=placed,
         scenes=tuple(details),
     )
+
+
+def _levels(name: str, scenes: Sequence[SceneScore], thresholds: Thresholds) -> int:
+    """Return how many thresholds each scene has; as many as are skipped where there is no scene."""
+    levels = {len(scene.thresholds) for scene in scenes}
+    if len(levels) > 1:
+        given = thresholds.by_scene[name]
+        lacking = next(scene.scene for scene in scenes if scene.scene not in given)
+        count = len(next(iter(given.values())))
+        raise InputError(
+            f"{name}/{lacking} has no thresholds and other scenes of {name} have {count}: add {count} for it",
+            item=lacking,
+        )
+    return max(levels, default=SKIPPED)
 
 
 def _match_scene(images: dict[str, Pose | None], clusters: Clusters, limits: tuple[float, ...]) -> _Match:

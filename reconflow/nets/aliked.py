@@ -73,16 +73,7 @@ class Aliked:
             pixels = on_device(np.stack(rasters), device).permute(0, 3, 1, 2).float() / 255
             allowed = [on_device(has_contrast(raster, _CONTRAST_RADIUS_PX), device) for raster in rasters]
             found = network.batch(pixels, threshold=self.threshold, at_most=config.max_keypoints, allowed=allowed)
-        return [
-            features_in(
-                image,
-                keypoints=own.keypoints.cpu().numpy(),
-                scores=own.scores.cpu().numpy(),
-                descriptors=own.descriptors.cpu().numpy(),
-                shrink=shrink,
-            )
-            for image, own in zip(images, found, strict=True)
-        ]
+        return [own.features_of(image, shrink=shrink) for image, own in zip(images, found, strict=True)]
 
 
 def _network(name: str, path: Path, device: torch.device) -> LeanAliked:

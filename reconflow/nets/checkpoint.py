@@ -47,9 +47,10 @@ def fill_module(
     path: Path,
     skipped: Sequence[str] = (),
     derived: Sequence[str] = (),
-    assign: bool = False,
 ) -> None:
     """Load ``tensors`` into ``module`` and set it to evaluation; each must find its place, and each place its tensor.
+
+    A module on the meta device takes the tensors as they are, mapped from the file; any other one copies them.
 
     Parameters
     ----------
@@ -63,9 +64,6 @@ def fill_module(
         Beginnings of names that the file has and the module has no use for.
     derived : sequence of str
         Names of buffers that the module computes for itself.
-    assign : bool
-        Take the tensors as they are, mapped from the file, instead of copying them: for a module made on the meta
-        device.
 
     Raises
     ------
@@ -81,7 +79,6 @@ def fill_module(
         if names:
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             raise WeightsError(f"{path} {what} {shown}: it is not the file this model needs")
-    # A module on the meta device has no memory of its own: it takes the mapped tensors as they are.
     assign = any(tensor.is_meta for tensor in wanted.values())
     module.load_state_dict({name: tensors[name] for name in wanted if name in tensors}, strict=False, assign=assign)
     module.eval().requires_grad_(requires_grad=False)

@@ -5,11 +5,13 @@ import http.client
 import os
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from reconflow.errors import WeightsError
+from reconflow.nets.file_lock import taking_turns
 
 Progress = Callable[[int, int], None]
 """Hears bytes done and bytes in all; the latter is 0 where the server does not say."""
@@ -27,7 +29,8 @@ def download(
     """Fetch ``url`` into ``path``, which exists only when all of it has arrived and its digest is right.
 
     The digest stands beside it, in a file that ``sha256sum --check`` reads. What ``on_progress`` raises ends the
-    download and leaves nothing behind.
+    download and leaves nothing behind. Of several threads and processes of a machine one fetches and the others wait
+    for what it gets, and hear that nothing is done yet; a file that is here is not fetched again.
 
     Raises
     ------
@@ -35,14 +38,17 @@ def download(
         If the server cannot be reached, refuses, breaks off, or sends other bytes.
 
     """
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        digest = _fetch(url, partial, on_progress, timeout_s)
-        if sha256 and digest != sha256:
-            raise WeightsError(f"{url} sent other bytes than expected, SHA-256 {digest[:12]}…")
-        record_of(path).write_text(f"{digest}  {path.name}\n", encoding="utf-8")
-        partial.replace(path)
+        with taking_turns(path.with_name(f".{path.name}.lock"), waiting=lambda: on_progress(0, 0)):
+            if path.exists():
+                return path
+            digest = _fetch(url, partial, on_progress, timeout_s)
+            if sha256 and digest != sha256:
+                raise WeightsError(f"{url} sent other bytes than expected, SHA-256 {digest[:12]}…")
+            record_of(path).write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+            partial.replace(path)
     except urllib.error.HTTPError as error:
         error.close()
         raise WeightsError(f"{url} answered {error.code} {error.reason}") from error

@@ -16,23 +16,14 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from reconflow.nets.found import Found
+
 _STEP = 32
 """Photos are padded to a multiple of this."""
 _STRIDES = (2, 8, 32)
 _RADIUS = 2
 """A keypoint is the strict maximum of a window of this radius, and lies no nearer to the border."""
 _TEMPERATURE = 0.1
-
-
-class Found(NamedTuple):
-    """Keypoints of a raster, strongest first."""
-
-    keypoints: Tensor
-    """(N, 2) x, y; the centre of the top-left pixel is (0, 0)."""
-    scores: Tensor
-    """(N,) from 0 to 1."""
-    descriptors: Tensor
-    """(N, D) unit vectors."""
 
 
 class Pyramid(NamedTuple):

@@ -32,7 +32,7 @@ from reconflow.nets.catalogue import weights_named
 from reconflow.nets.checkpoint import Tensors, fill_module, load_tensors
 from reconflow.nets.devices import autocast, models, on_device, torch_device
 from reconflow.nets.nearest import one_to_one
-from reconflow.nets.protocols import Finish, View
+from reconflow.nets.protocols import Finish, TileView
 from reconflow.nets.weights import obtain_weights, sha256_of, weights_fingerprint
 
 _FILTER = 0.1
@@ -81,7 +81,7 @@ class LightGlueMatcher:
         return f"lightglue 2, {libraries}, weights {weights_fingerprint(weights_named(self.weights))}"
 
     def match_tile(
-        self, views: Sequence[View], pairs: Sequence[Pair], *, config: MatchConfig
+        self, views: Sequence[TileView], pairs: Sequence[Pair], *, config: MatchConfig
     ) -> Iterator[tuple[int, Finish]]:
         """Yield each pair's place and what finishes it, pairs of about equally many keypoints together."""
         empty = [place for place, pair in enumerate(pairs) if not all(len(views[index].features) for index in pair)]

@@ -93,7 +93,7 @@ class ImageEncoder(Protocol):
 
 
 @dataclass(frozen=True)
-class View:
+class TileView:
     """A photo of a tile."""
 
     features: Features
@@ -130,7 +130,7 @@ class TileMatcher(Protocol):
         ...
 
     def match_tile(
-        self, views: Sequence[View], pairs: Sequence[Pair], *, config: MatchConfig
+        self, views: Sequence[TileView], pairs: Sequence[Pair], *, config: MatchConfig
     ) -> Iterator[tuple[int, Finish]]:
         """Yield each pair's place in ``pairs`` and what finishes it, in whatever order the pairs are made."""
         ...

@@ -24,7 +24,8 @@ from reconflow.errors import WeightsError
 from reconflow.nets.catalogue import weights_named
 from reconflow.nets.checkpoint import load_tensors
 from reconflow.nets.devices import models, spares_memory, torch_device
-from reconflow.nets.raster import features_in, grey_of, resized
+from reconflow.nets.found import Found
+from reconflow.nets.raster import grey_of, resized
 from reconflow.nets.weights import obtain_weights, sha256_of
 
 _CELL = 8
@@ -42,17 +43,6 @@ _V6 = (
     *("detector.0", "detector.1", "descriptor.0", "descriptor.1"),
 )
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
-
-
-class Found(NamedTuple):
-    """Keypoints of a raster, strongest first."""
-
-    keypoints: Tensor
-    """(N, 2) x, y; the centre of the top-left pixel is (0, 0)."""
-    scores: Tensor
-    """(N,) probabilities."""
-    descriptors: Tensor
-    """(N, 256) unit vectors."""
 
 
 class Layer(NamedTuple):
@@ -174,16 +164,7 @@ class SuperPoint:
             pixels = torch.from_numpy(greys.astype(np.float32) / 255)
             found = network.batch(pixels, threshold=self.threshold, at_most=config.max_keypoints)
         shrink = np.array(images[0].shape[1::-1], np.float32) / np.array(greys.shape[:0:-1], np.float32)
-        return [
-            features_in(
-                image,
-                keypoints=own.keypoints.cpu().numpy().astype(np.float32),
-                scores=own.scores.cpu().numpy(),
-                descriptors=own.descriptors.cpu().numpy(),
-                shrink=shrink,
-            )
-            for image, own in zip(images, found, strict=True)
-        ]
+        return [own.features_of(image, shrink=shrink) for image, own in zip(images, found, strict=True)]
 
 
 def spread_maxima(heat: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from reconflow.core.cache import user_cache
 from reconflow.errors import WeightsError
 from reconflow.nets.catalogue import Weights, WeightsFile
 from reconflow.nets.download import Progress, download, ignore_progress, record_of
@@ -21,9 +22,7 @@ logger = logging.getLogger(__name__)
 
 def cache_folder() -> Path:
     """Return where fetched weights go: below ``RECONFLOW_CACHE``, or the user's cache folder."""
-    own = os.environ.get("RECONFLOW_CACHE")
-    base = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reconflow"
-    return base / "weights"
+    return user_cache() / "weights"
 
 
 def find_weights(weights: Weights) -> tuple[Path, WeightsFile] | None:

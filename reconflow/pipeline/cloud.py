@@ -16,10 +16,9 @@ from reconflow.store.publish import publishing
 
 
 class CloudOutcome(msgspec.Struct, frozen=True):
-    """How many points a model has, raw and decimated, and why there is no decimated cloud where there is none."""
+    """How many points a model's decimated cloud has, and why there is none where there is none."""
 
     name: str
-    raw_points: int
     decimated_points: int
     failure: str = ""
 
@@ -55,7 +54,7 @@ def write_clouds(task: CloudTask, _loaded: None = None) -> CloudOutcome:
     try:
         clean = clean_cloud(raw, observations=model.track_lengths, camera_centers=centers, config=task.config)
     except DependencyError as error:
-        return CloudOutcome(task.name, len(raw), 0, error.message)
+        return CloudOutcome(task.name, 0, error.message)
     with publishing(decimated_ply(folder, task.name)) as partial:
         write_ply(clean, partial)
-    return CloudOutcome(task.name, len(raw), len(clean))
+    return CloudOutcome(task.name, len(clean))

@@ -17,7 +17,7 @@ from reconflow.core.models import Model
 from reconflow.core.union import unite
 from reconflow.core.viewer_clouds import encode_viewer_cloud
 from reconflow.errors import OutputError
-from reconflow.pipeline.mapper_job import MapperJob, MapperLine, SceneSummary, write_summary
+from reconflow.pipeline.mapper_job import MapperJob, MapperLine, MapperSummary, write_summary
 from reconflow.pipeline.work_items import MappingTask
 from reconflow.stages.reconstruct import View, ViewPair, reconstruct
 from reconflow.store.features import read_features
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         on_registered=_say,
         on_points=partial(_show, Path(job.task.live)) if job.task.live else None,
     )
-    write_summary(path.parent, SceneSummary(tuple(folder.name for folder in found.models), found.unregistered))
+    write_summary(path.parent, MapperSummary(tuple(folder.name for folder in found.models), found.unregistered))
     return 0
 
 

@@ -25,7 +25,7 @@ class MapperLine(msgspec.Struct, frozen=True):
     registered: int
 
 
-class SceneSummary(msgspec.Struct, frozen=True):
+class MapperSummary(msgspec.Struct, frozen=True):
     """What mapping a scene came to."""
 
     models: tuple[str, ...]
@@ -36,12 +36,12 @@ class SceneSummary(msgspec.Struct, frozen=True):
     """Why there is no model at all, where mapping failed; such a summary is not kept."""
 
 
-def read_summary(folder: Path) -> SceneSummary:
+def read_summary(folder: Path) -> MapperSummary:
     """Return what a finished mapping came to."""
-    return msgspec.json.decode((folder / _SUMMARY).read_bytes(), type=SceneSummary)
+    return msgspec.json.decode((folder / _SUMMARY).read_bytes(), type=MapperSummary)
 
 
-def write_summary(folder: Path, summary: SceneSummary) -> None:
+def write_summary(folder: Path, summary: MapperSummary) -> None:
     """Write what the mapping came to, as its last act."""
     (folder / _SUMMARY).write_bytes(msgspec.json.encode(summary))
 

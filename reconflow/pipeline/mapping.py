@@ -15,7 +15,7 @@ import msgspec
 
 from reconflow.errors import StageError
 from reconflow.pipeline.control import RunLine, TaskControl
-from reconflow.pipeline.mapper_job import MapperJob, MapperLine, SceneSummary, has_summary, read_summary
+from reconflow.pipeline.mapper_job import MapperJob, MapperLine, MapperSummary, has_summary, read_summary
 from reconflow.pipeline.work_items import MappingTask
 from reconflow.store.publish import publishing
 
@@ -23,7 +23,7 @@ _POLL_S = 0.5
 _STDERR_LINES = 20
 
 
-def reconstruct(task: MappingTask, store: str, line: RunLine) -> SceneSummary:
+def reconstruct(task: MappingTask, store: str, line: RunLine) -> MapperSummary:
     """Map a scene into ``task.folder``; a folder that exists is a finished mapping.
 
     A mapper that crashed, was killed or gave up is told in ``failure``, with its last words, and is tried again by
@@ -45,7 +45,7 @@ def reconstruct(task: MappingTask, store: str, line: RunLine) -> SceneSummary:
             _run_mapper(job, control)
             job.unlink()
     except StageError as error:
-        return SceneSummary(models=(), unregistered={}, failure=error.message)
+        return MapperSummary(models=(), unregistered={}, failure=error.message)
     return read_summary(folder)
 
 

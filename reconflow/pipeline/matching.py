@@ -17,7 +17,7 @@ from reconflow.core.pairs import Pair
 from reconflow.core.union import FeatureUnion
 from reconflow.nets.coarse import coarse_counts
 from reconflow.nets.methods import Method, extractors_of, parse_methods
-from reconflow.nets.protocols import Finish, ImageEncoder, Matcher, TileMatcher, View, matches_pairs, matches_tiles
+from reconflow.nets.protocols import Finish, ImageEncoder, Matcher, TileMatcher, TileView, matches_pairs, matches_tiles
 from reconflow.nets.registry import MATCHERS, create_encoder, create_matcher
 from reconflow.stages.verify import is_evidence, verify_pair
 
@@ -87,7 +87,7 @@ def tile_matches(
     """Yield the place of each pair and what finishes its matches, for a method whose matcher takes tiles."""
     if not matches_tiles(one.matcher):
         raise ValueError(f"{one.matcher.name} matches pair by pair")
-    views = [View(one.features(photo), own) for photo, own in zip(photos, encodings, strict=True)]
+    views = [TileView(one.features(photo), own) for photo, own in zip(photos, encodings, strict=True)]
     for place, finish in one.matcher.match_tile(views, pairs, config=config):
         a, b = (photos[index] for index in pairs[place])
         yield place, partial(_in_union, one, finish, a, b)

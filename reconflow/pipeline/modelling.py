@@ -99,7 +99,7 @@ class Modelling:
         with self._work.stage("cloud", unit="models", total=len(work)) as stage:
             for ended in self._work.do(work, write_clouds, stage, loaded):
                 if isinstance(ended, Died):
-                    found += [CloudOutcome(ended.task.name, 0, 0, ended.reason)]
+                    found += [CloudOutcome(ended.task.name, 0, ended.reason)]
                 else:
                     found += [ended.outcome]
         for outcome in found:

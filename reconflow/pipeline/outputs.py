@@ -141,7 +141,7 @@ def _remove_stale(out: Path, names: set[str]) -> None:
 def _image_csv(summary: Insights) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([IMAGE_COLUMNS, *image_table(summary)])
-    return text.getvalue().encode("utf-8", "replace")
+    return text.getvalue().encode()
 
 
 def _clouds(outcomes: Sequence[CloudOutcome], out: Path, check: Callable[[], None]) -> Mapping[str, PointCloud]:

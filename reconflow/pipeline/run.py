@@ -14,7 +14,7 @@ from distributed import Client
 from reconflow.config import PipelineConfig
 from reconflow.core.images import ImageRecord, Unreadable
 from reconflow.core.matches import PairSummary
-from reconflow.core.scenes import Split
+from reconflow.core.scenes import FEWEST_IMAGES, Split
 from reconflow.errors import TooFewImagesError
 from reconflow.nets.methods import parse_methods
 from reconflow.pipeline import tasks
@@ -39,8 +39,6 @@ from reconflow.stages.cameras import assign_cameras
 from reconflow.stages.split import split_scenes
 from reconflow.store.root import Root, open_root
 from reconflow.store.run_folder import RunFolder
-
-FEWEST_IMAGES = 3
 
 
 def run(

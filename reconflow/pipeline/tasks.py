@@ -50,11 +50,10 @@ class IngestOutcome(msgspec.Struct, frozen=True):
 
 
 class ExtractOutcome(msgspec.Struct, frozen=True):
-    """Where the features lie, by SHA-256, and what failed, by name."""
+    """Where the features lie, by the photo's content, and what failed, by name."""
 
     refs: dict[str, ItemRef]
     failed: dict[str, str]
-    keypoints: int
 
 
 def attempted(call: Callable[[], T], what: str) -> T | str:
@@ -105,7 +104,7 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     found = [(record, features) for place, record in images if not isinstance(features := made[place], str)]
     failed = {task.images[place].name: reason for place, reason in sorted(made.items()) if isinstance(reason, str)}
     refs = FeatureStore(open_root(context.store), context.features[task.extractor]).write(found)
-    return ExtractOutcome(refs, failed, sum(len(features) for _, features in found))
+    return ExtractOutcome(refs, failed)
 
 
 def _read(record: ImageRecord) -> Array | str:
@@ -155,4 +154,4 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     control.advance(len(task.images))
     found = [(record, encoding.of_turned(record.turn)) for (record, _), encoding in zip(images, made, strict=True)]
     refs = EncodingStore(open_root(context.store), context.encodings[task.extractor]).write(found)
-    return ExtractOutcome(refs, failed, 0)
+    return ExtractOutcome(refs, failed)

@@ -178,7 +178,8 @@ class CloudTask(msgspec.Struct, frozen=True):
 
 def ingest_task(files: Sequence[tuple[str, str]]) -> IngestTask:
     """Return the task for ``files``."""
-    return IngestTask(fingerprint([list(file) for file in files])[:16], tuple(files))
+    key = fingerprint([[name, ascii(path)] for name, path in files])  # a path may hold what UTF-8 cannot say
+    return IngestTask(key[:16], tuple(files))
 
 
 def extract_task(images: Sequence[ImageRecord], extractor: str) -> ExtractTask:

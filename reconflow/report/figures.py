@@ -7,7 +7,7 @@ import numpy as np
 
 from reconflow.core.arrays import Array
 from reconflow.core.models import Model
-from reconflow.report.frusta import centers_in_world, frustum, frustum_size, shares, thinned
+from reconflow.report.frusta import centers_in_world, frustum, frustum_size, kept_counts, thinned
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,7 +38,7 @@ def plot_models(models: Sequence[Model], *, max_points: int = MAX_POINTS) -> "go
     import plotly.graph_objects as go
 
     ordered = sorted(models, key=lambda model: (-len(model.images), model.name))
-    kept = shares([len(model.points) for model in ordered], at_most=max_points)
+    kept = kept_counts([len(model.points) for model in ordered], at_most=max_points)
     figure = go.Figure()
     for number, (model, most) in enumerate(zip(ordered, kept, strict=True)):
         shown = True if number == 0 else "legendonly"

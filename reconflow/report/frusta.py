@@ -67,10 +67,10 @@ def thinned(count: int, *, at_most: int, seed: int = 0) -> Array:
     return np.sort(np.random.default_rng(seed).choice(count, at_most, replace=False))
 
 
-def shares(counts: Sequence[int], *, at_most: int) -> list[int]:
+def kept_counts(counts: Sequence[int], *, at_most: int) -> list[int]:
     """Return how many points of each cloud to keep: a quarter of the budget in equal parts, the rest by size.
 
-    >>> shares([1_000_000, 500, 3_000], at_most=150_000)
+    >>> kept_counts([1_000_000, 500, 3_000], at_most=150_000)
     [124607, 500, 3000]
     """
     total = max(1, sum(counts))

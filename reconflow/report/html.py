@@ -66,8 +66,7 @@ def write_report(
         insights, models=models, clouds=clouds or {}, thumbnails=thumbnails or {}, pairs=pairs, title=title
     )
     with publishing(path) as partial:
-        # A name the file system could not decode holds surrogates, which UTF-8 cannot say.
-        partial.write_bytes(page.encode("utf-8", "replace"))
+        partial.write_bytes(page.encode())
 
 
 def report_html(

@@ -9,7 +9,7 @@ import numpy as np
 from reconflow.core.arrays import Array
 from reconflow.core.clouds import PointCloud
 from reconflow.core.models import Model
-from reconflow.report.frusta import centers_in_world, display_axes, frustum, frustum_size, shares, thinned
+from reconflow.report.frusta import centers_in_world, display_axes, frustum, frustum_size, kept_counts, thinned
 
 FARTHEST = 25.0
 """Points beyond so many scene radii are left out: they are noise, and would only cost room."""
@@ -31,7 +31,7 @@ def viewer_scenes(
     """
     ordered = sorted(models, key=lambda model: (-len(model.images), model.name))
     found = [clouds.get(model.name) or PointCloud(model.points, model.colors) for model in ordered]
-    kept = shares([len(cloud) for cloud in found], at_most=max_points)
+    kept = kept_counts([len(cloud) for cloud in found], at_most=max_points)
     return [
         _scene(model, cloud, at_most=most, photo_numbers=photo_numbers, orientations=orientations)
         for model, cloud, most in zip(ordered, found, kept, strict=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from reconflow.core.images import IMAGE_FORMATS
+from reconflow.core.photo_files import opened_photo
+from reconflow.errors import InputError
 
 _QUALITY = 78
 _GREY = (148, 155, 166)
@@ -33,12 +34,12 @@ def thumbnail(path: str | os.PathLike[str], *, orientation: int = 1, long_edge_p
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # broken EXIF blocks and sizes were judged when the photo was read
-            with Image.open(Path(path), formats=IMAGE_FORMATS) as image:
+            warnings.simplefilter("ignore")  # broken EXIF blocks were judged when the photo was read
+            with opened_photo(Path(path)) as image:
                 # Lets a JPEG decode at 1/2, 1/4 or 1/8 of its size; twice the edge keeps the reduction sharp.
                 image.draft("RGB", (2 * long_edge_px, 2 * long_edge_px))
                 small = _rgb(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (InputError, OSError, ValueError, SyntaxError):
         return placeholder(long_edge_px)
     small.thumbnail((long_edge_px, long_edge_px), Image.Resampling.LANCZOS, reducing_gap=2.0)
     turn = _UPRIGHT.get(orientation)

@@ -13,7 +13,8 @@ from reconflow.core.drift import Baseline, DriftCheck, DriftReport, SceneSummary
 from reconflow.core.images import ImageStats
 
 MODERATE_Z, HIGH_Z = 3.0, 5.0
-FEWEST_IMAGES = 5
+FEWEST_TO_JUDGE = 5
+"""Photos of a scene: the median of fewer says little about it."""
 FEWEST_SCENES = 5
 """A median absolute deviation of fewer says little about how scenes differ."""
 _QUANTILES = np.linspace(0, 1, 21)
@@ -57,9 +58,9 @@ def check_drift(scene: SceneSummary, baseline: Baseline | None) -> DriftReport:
     warnings: list[str] = []
     if baseline is None or not baseline.scenes:
         warnings.append("no baseline: there is nothing to compare these photos with")
-    if scene.n < FEWEST_IMAGES:
+    if scene.n < FEWEST_TO_JUDGE:
         photos = "1 photo" if scene.n == 1 else f"{scene.n} photos"
-        warnings.append(f"insufficient data: {photos}, at least {FEWEST_IMAGES} make a verdict")
+        warnings.append(f"insufficient data: {photos}, at least {FEWEST_TO_JUDGE} make a verdict")
     if warnings or baseline is None:
         return DriftReport(warnings=tuple(warnings))
     if len(baseline.scenes) < FEWEST_SCENES:

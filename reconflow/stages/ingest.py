@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from reconflow.config import IngestConfig
 from reconflow.core.arrays import Array
 from reconflow.core.images import (
     FILM_DIAGONAL_MM,
-    IMAGE_FORMATS,
     IMAGE_SUFFIXES,
     Exif,
     ImageRecord,
     ImageStats,
     Unreadable,
 )
+from reconflow.core.photo_files import opened_photo
 from reconflow.errors import InputError, NoImagesError
 
 _STATS_EDGE_PX = 512
@@ -28,7 +28,8 @@ _IGNORED = frozenset({"__MACOSX"})
 def list_photos(folder: Path) -> list[tuple[str, Path]]:
     """Return the name (relative path with forward slashes) and path of every photo below ``folder``, sorted by name.
 
-    Hidden files and folders are passed over, and so are links that lead out of the folder.
+    Hidden files and folders are passed over, and so are links that lead out of the folder. A name that is not UTF-8 is
+    given with escapes, so that it can be written; such a file is not read, see :func:`ingest_image`.
 
     Raises
     ------
@@ -44,11 +45,20 @@ def list_photos(folder: Path) -> list[tuple[str, Path]]:
         if path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file():
             inside = path.resolve().is_relative_to(home)
             if inside or path.parent.resolve().is_relative_to(home):
-                found.append((name.as_posix(), path))
+                found.append((_writable(name.as_posix()), path))
     if not found:
         endings = ", ".join(sorted(IMAGE_SUFFIXES))
         raise NoImagesError(f"{folder} holds no photo ({endings})")
     return sorted(found)
+
+
+def _writable(name: str) -> str:
+    r"""Return a name as it is, or with escapes for bytes that are not UTF-8.
+
+    >>> _writable("caf\udce9.jpg")
+    'caf\\xe9.jpg'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def read_image(path: str | Path) -> Array:
@@ -60,7 +70,7 @@ def read_image(path: str | Path) -> Array:
         If the file is not an image, is cut short or is too large to decode.
 
     """
-    with _opened(Path(path)) as image:
+    with opened_photo(Path(path)) as image:
         try:
             return np.asarray(image.convert("RGB"))
         except (OSError, ValueError, SyntaxError) as error:
@@ -70,15 +80,16 @@ def read_image(path: str | Path) -> Array:
 def ingest_image(name: str, path: Path, *, config: IngestConfig) -> ImageRecord | Unreadable:
     """Return the record of one photo, or why it cannot be used.
 
+    A path that is not UTF-8 is no record, since no file of ours could say where the photo is.
     The pixel count is checked from the header before anything is decoded, and the whole photo is decoded once, so
     that a file cut short is found here and not in the middle of a run.
     """
+    if not _is_utf8(path):
+        return Unreadable(name=name, reason="cannot be used: its name, or that of a folder above, is not UTF-8")
     try:
         sha256 = _sha256(path)
-        with _opened(path) as image:
+        with opened_photo(path, max_megapixels=config.max_megapixels) as image:
             width, height = image.size
-            if width * height > config.max_megapixels * 1e6:
-                return Unreadable(name=name, reason=f"{width} × {height} is over {config.max_megapixels:g} megapixels")
             if min(width, height) < 16:
                 return Unreadable(name=name, reason=f"{width} × {height} is too small")
             tags = _exif_tags(image)
@@ -89,7 +100,7 @@ def ingest_image(name: str, path: Path, *, config: IngestConfig) -> ImageRecord 
         return Unreadable(name=name, reason=error.message)
     except OSError as error:
         return Unreadable(name=name, reason=f"cannot be read: {error.strerror or error}")
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (ValueError, SyntaxError) as error:
         return Unreadable(name=name, reason=f"cannot be decoded: {error}")
     exif = _exif(tags)
     return ImageRecord(
@@ -103,6 +114,15 @@ def ingest_image(name: str, path: Path, *, config: IngestConfig) -> ImageRecord 
         focal_prior_px=_focal_prior_px(path, exif, width, height),
         stats=image_stats(pixels),
     )
+
+
+def _is_utf8(path: Path) -> bool:
+    """Tell whether a path as the file system gives it holds no byte that could not be decoded."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _focal_prior_px(path: Path, exif: Exif, width: int, height: int) -> float | None:
@@ -144,17 +164,6 @@ def image_stats(rgb: Array) -> ImageStats:
         clipping=float(histogram[:3].sum() + histogram[253:].sum()),
         entropy=float(-(present * np.log2(present)).sum()),
     )
-
-
-def _opened(path: Path) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a broken EXIF block or a large size is judged by us, below
-            return Image.open(path, formats=IMAGE_FORMATS)
-    except UnidentifiedImageError as error:
-        raise InputError("is not an image", item=str(path)) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot be read: {error}", item=str(path)) from error
 
 
 def _small(image: Image.Image) -> Array:

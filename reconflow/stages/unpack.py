@@ -32,7 +32,7 @@ _LOOK_EVERY = 64
 
 @contextmanager
 def opened_archive(path: Path) -> Generator[zipfile.ZipFile]:
-    """Open a ZIP whose directory is of a sane size.
+    """Open a ZIP whose directory is of a sane size, and its names what it says they are.
 
     Raises
     ------
@@ -40,8 +40,13 @@ def opened_archive(path: Path) -> Generator[zipfile.ZipFile]:
         If it is not.
 
     """
-    with _Sips(path.open("rb", buffering=0)) as file, zipfile.ZipFile(file) as archive:
-        yield archive
+    with _Sips(path.open("rb", buffering=0)) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except UnicodeDecodeError as error:
+            raise InputError("a name in the ZIP is not the UTF-8 it claims to be: pack the photos again") from error
+        with archive:
+            yield archive
 
 
 class _Sips(io.BufferedReader):

@@ -14,7 +14,8 @@ from reconflow.store.keys import fingerprint
 from reconflow.store.packs import Item, ItemRef, Packs, read_items
 from reconflow.store.root import SCHEMA, Root
 
-_FIELDS = ("matches", "inliers", "fundamental", "essential", "homography", "first", "second")
+_SIDES = ("first", "second")
+_FIELDS = ("matches", "inliers", "fundamental", "essential", "homography", *_SIDES)
 """Arrays of an item; ``first`` and ``second`` are (K, 5) float32: x, y, red, green, blue of the pair's own points."""
 
 
@@ -109,7 +110,9 @@ def read_geometries(root: Root, refs: Iterable[ItemRef]) -> dict[ItemRef, tuple[
             homography=arrays["homography"][0],
             triangulation_angle_deg=record["triangulation_angle_deg"],
         )
-        matches = Matches(arrays["matches"], *(_to_points(arrays[side]) for side in ("first", "second")))
+        rasters_px = record.get("rasters_px", (0.0, 0.0))
+        first, second = (_to_points(arrays[side], px) for side, px in zip(_SIDES, rasters_px, strict=True))
+        matches = Matches(arrays["matches"], first, second)
         found[ref] = matches, geometry
     return found
 
@@ -131,6 +134,7 @@ def _to_item(pair: MatchedPair) -> Item:
         "configuration": g.configuration,
         "triangulation_angle_deg": g.triangulation_angle_deg,
         "reason": pair.reason,
+        "rasters_px": [float(side.raster_px) for side in (pair.matches.first, pair.matches.second)],
     }
     return Item(pair.key if pair.complete else incomplete_key(pair.key), arrays, record)
 
@@ -139,8 +143,8 @@ def _to_table(points: Points) -> np.ndarray:
     return np.column_stack([points.places, points.colors]).astype(np.float32)
 
 
-def _to_points(table: np.ndarray) -> Points:
-    return Points(table[:, :2], table[:, 2:].astype(np.uint8))
+def _to_points(table: np.ndarray, raster_px: float) -> Points:
+    return Points(table[:, :2], table[:, 2:].astype(np.uint8), raster_px)
 
 
 def _stored(ref: ItemRef, record: dict[str, object], *, complete: bool) -> StoredPair:

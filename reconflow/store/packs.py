@@ -3,8 +3,9 @@
 A pack is a Zarr v3 group in an uncompressed ZIP: one file for, say, the features of eight photos or the geometries
 of a tile of pairs, instead of several files for each. The group's attributes hold the item keys, where each item's
 rows begin, and a small record per item, so an index is read without touching an array. A task writes the packs it
-makes and nobody ever writes to them again, which makes them safe under any number of writers; two writers of the
-same items publish the same name.
+makes and nobody ever writes to them again, which makes them safe under any number of writers. The name is made of the
+item keys, so two writers of the same items publish the same name and, as a key holds everything that made a value, the
+same content; of pairs that are incomplete, which no later run builds on, the last one stays.
 """
 
 import math
@@ -73,7 +74,7 @@ class Packs:
     def index(self) -> dict[str, tuple[ItemRef, dict[str, Any]]]:
         """Return every stored item's place and record, by key.
 
-        An item that stands in two packs is taken from the first by name: they hold the same.
+        An item that stands in two packs is taken from the first by name: what is complete is the same in both.
         """
         found: dict[str, tuple[ItemRef, dict[str, Any]]] = {}
         for pack in self.root.names(self.folder):

@@ -9,7 +9,9 @@ from typing import Protocol
 import fsspec
 import msgspec
 
+from reconflow.core.cache import user_cache
 from reconflow.errors import StoreError
+from reconflow.store.keys import fingerprint
 from reconflow.store.publish import publishing
 
 SCHEMA = 2
@@ -35,6 +37,10 @@ class Root(Protocol):
         """Return a local path that holds ``name``'s bytes."""
         ...
 
+    def read(self, name: str) -> bytes:
+        """Return ``name``'s bytes as they are now: a store can be removed, and made anew at the same place."""
+        ...
+
 
 class LocalRoot:
     """A folder on this machine, or on a file system that all workers share."""
@@ -58,14 +64,18 @@ class LocalRoot:
         """Return the file's own path."""
         return self.path / name
 
+    def read(self, name: str) -> bytes:
+        """Return the file's bytes."""
+        return self.local(name).read_bytes()
+
 
 class RemoteRoot:
-    """An object store behind fsspec. A put is atomic there; reads go through a cache on the local disk."""
+    """An object store behind fsspec. A put is atomic there; reads go through a cache on the user's local disk."""
 
     def __init__(self, url: str):
         self.url = url
         self._files, self._base = fsspec.core.url_to_fs(url)
-        self._cache = LocalRoot(Path(tempfile.gettempdir()) / "reconflow-cache" / url.replace("/", "_"))
+        self._cache = LocalRoot(user_cache() / "stores" / fingerprint(url)[:32])
 
     def names(self, folder: str) -> list[str]:
         """Return the complete names directly below ``folder``, sorted."""
@@ -92,6 +102,10 @@ class RemoteRoot:
             with publishing(path) as partial:
                 self._files.get_file(f"{self._base}/{name}", str(partial))
         return path
+
+    def read(self, name: str) -> bytes:
+        """Return what the object store holds, whatever the cache does."""
+        return self._files.cat_file(f"{self._base}/{name}")
 
 
 def open_root(url: str | Path) -> Root:
@@ -122,6 +136,6 @@ def _schema_of(root: Root) -> object:
     if _MARKER not in root.names(""):
         return None
     with suppress(msgspec.DecodeError):
-        content = msgspec.json.decode(root.local(_MARKER).read_bytes())
+        content = msgspec.json.decode(root.read(_MARKER))
         return content.get("schema", "unknown") if isinstance(content, dict) else "unknown"
     return "unknown"

@@ -63,6 +63,13 @@ def test_too_few_thresholds_are_refused(folder):
         _scene(folder)
 
 
+def test_a_scene_that_the_thresholds_lack_is_named(folder, make_scene):
+    write_poses(make_scene("a", 6) + make_scene("b", 6), folder / "truth.csv")
+    _write_thresholds(folder / "thresholds.csv", "1;2;3;4")
+    with pytest.raises(InputError, match=r"made/b has no thresholds and other scenes of made have 4"):
+        evaluate_files(folder / "truth.csv", folder / "truth.csv")
+
+
 def test_scenes_with_unequal_numbers_of_thresholds_are_refused(folder):
     (folder / "thresholds.csv").write_text("dataset,scene,thresholds\nmade,a,1;2;3\nmade,b,1;2;3;4\n")
     with pytest.raises(InputError, match="equally many thresholds"):

@@ -12,7 +12,7 @@ from reconflow.nets import lightglue
 from reconflow.nets.batches import batch_runner
 from reconflow.nets.devices import models
 from reconflow.nets.lightglue import LightGlueMatcher, likely_matches, renamed
-from reconflow.nets.protocols import View
+from reconflow.nets.protocols import TileView
 from reconflow.nets.registry import create_matcher
 
 OPTIONS = {"depth_confidence": -1, "width_confidence": -1, "flash": False, "filter_threshold": 0.1}
@@ -49,7 +49,7 @@ def photos(make_features):
 
 
 def matched(matcher, photos, pairs, **options):
-    found = matcher.match_tile([View(photo) for photo in photos], pairs, config=MatchConfig(**options))
+    found = matcher.match_tile([TileView(photo) for photo in photos], pairs, config=MatchConfig(**options))
     made = {place: finish().indices for place, finish in found}
     return [made[place] for place in range(len(pairs))]
 

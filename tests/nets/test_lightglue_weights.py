@@ -12,7 +12,7 @@ from reconflow.config import ExtractConfig, MatchConfig
 from reconflow.nets.catalogue import weights_named
 from reconflow.nets.devices import models
 from reconflow.nets.lightglue import renamed
-from reconflow.nets.protocols import View
+from reconflow.nets.protocols import TileView
 from reconflow.nets.registry import create_extractor, create_matcher
 from reconflow.nets.weights import sha256_of
 
@@ -47,7 +47,7 @@ def photos(at_hand, texture, warped, other_texture):
 
 def matched(photos, pairs):
     matcher = create_matcher("lightglue", extractor=EXTRACTOR)
-    found = dict(matcher.match_tile([View(photo) for photo in photos], pairs, config=MatchConfig(precision="fp32")))
+    found = dict(matcher.match_tile([TileView(photo) for photo in photos], pairs, config=MatchConfig(precision="fp32")))
     return [found[place]().indices for place in range(len(pairs))]
 
 

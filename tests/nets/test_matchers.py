@@ -9,7 +9,7 @@ import pytest
 
 from reconflow.config import MatchConfig
 from reconflow.core.features import Features
-from reconflow.nets.protocols import Matcher, TileMatcher, View
+from reconflow.nets.protocols import Matcher, TileMatcher, TileView
 from reconflow.nets.registry import create_matcher
 
 
@@ -144,7 +144,7 @@ class OnePair:
         return getattr(self.tiles, name)
 
     def match(self, a, b, *, config):
-        ((_, finish),) = self.tiles.match_tile([View(a), View(b)], [(0, 1)], config=config)
+        ((_, finish),) = self.tiles.match_tile([TileView(a), TileView(b)], [(0, 1)], config=config)
         return finish()
 
 

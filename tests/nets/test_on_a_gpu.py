@@ -13,7 +13,7 @@ from reconflow.nets.batches import batch_runner  # noqa: E402
 from reconflow.nets.extraction import extract_many  # noqa: E402
 from reconflow.nets.mast3r.encoder import Mast3rEncoder  # noqa: E402
 from reconflow.nets.mast3r.matcher import Mast3rMatcher  # noqa: E402
-from reconflow.nets.protocols import View  # noqa: E402
+from reconflow.nets.protocols import TileView  # noqa: E402
 from reconflow.nets.registry import create_extractor, create_matcher  # noqa: E402
 from reconflow.pipeline.cluster import open_client, placement  # noqa: E402
 
@@ -61,7 +61,7 @@ def encoded(texture, warped, twin_weights, make_features):
     def views(precision):
         encodings = Mast3rEncoder(file=twin_weights, long_edge_px=128, precision=precision).encode([texture, texture])
         bare = make_features(np.zeros((0, 2)), np.zeros((0, 1), np.float32), image_size=texture.shape[1::-1])
-        return [View(bare, encoding) for encoding in encodings]
+        return [TileView(bare, encoding) for encoding in encodings]
 
     return views
 
@@ -91,7 +91,7 @@ def test_photos_in_a_batch_have_the_keypoints_they_have_alone_however_little_fit
 
 @pytest.mark.usefixtures("weights")
 def test_lighterglue_matches_on_a_gpu_as_on_a_cpu_and_in_less_precision(extracted, on_cpu):
-    views = [View(features) for features in extracted("xfeat")]
+    views = [TileView(features) for features in extracted("xfeat")]
     matcher = create_matcher("lighterglue", extractor="xfeat")
     exact = on_cpu(lambda: rows(matcher, views, precision="fp32"))
     assert len(rows(matcher, views, precision="fp32") & exact) >= 0.99 * len(exact)
@@ -117,7 +117,7 @@ def test_mast3r_halves_its_batches_where_memory_runs_out(encoded, twin_weights, 
 
 @pytest.mark.usefixtures("weights")
 def test_lighterglue_halves_its_batches_where_memory_runs_out(extracted, bounded):
-    views = [View(features) for features in extracted("xfeat")]
+    views = [TileView(features) for features in extracted("xfeat")]
     matcher = replace(create_matcher("lighterglue", extractor="xfeat"), batch=2048)
     bounded(1.0)
     found = [finish() for _, finish in matcher.match_tile(views, [(0, 1)] * 2048, config=MatchConfig())]

@@ -16,7 +16,7 @@ from reconflow.config import MatchConfig  # noqa: E402
 from reconflow.nets.batches import batch_runner  # noqa: E402
 from reconflow.nets.mast3r.encoder import Mast3rEncoder  # noqa: E402
 from reconflow.nets.mast3r.matcher import Mast3rMatcher  # noqa: E402
-from reconflow.nets.protocols import View  # noqa: E402
+from reconflow.nets.protocols import TileView  # noqa: E402
 from reconflow.nets.registry import create_matcher  # noqa: E402
 
 
@@ -73,7 +73,7 @@ class TileMatcherContract:
             assert len(ours & theirs) >= 0.95 * max(len(ours), len(theirs))
 
     def test_photos_without_keypoints_are_no_error(self, matcher, views, make_features):
-        bare = View(
+        bare = TileView(
             make_features(np.zeros((0, 2)), np.zeros((0, 8), np.float32), image_size=views[0].features.image_size),
             views[0].encoding,
         )
@@ -114,7 +114,7 @@ def views(photos, twin_weights, make_features):
         height, width = photo.shape[:2]
         keypoints = keypoints_in(width, height, 60, seed=seed % 3)
         features = make_features(keypoints, np.zeros((60, 1), np.float32), image_size=(width, height))
-        made.append(View(features, encoding))
+        made.append(TileView(features, encoding))
     return made
 
 
@@ -144,7 +144,7 @@ class TestHybrid(TileMatcherContract):
 
     def test_a_view_without_encoding_is_refused(self, matcher, views):
         with pytest.raises(ValueError, match="has no encoding"):
-            matched(matcher, [View(views[0].features), views[1]], [(0, 1)])
+            matched(matcher, [TileView(views[0].features), views[1]], [(0, 1)])
 
     def test_pairs_of_one_grid_are_decoded_together(self, matcher, views, monkeypatch):
         from reconflow.nets.mast3r.model import Mast3r
@@ -225,17 +225,17 @@ class TestLighterGlue(TileMatcherContract):
     def views(self, extracted, make_features):
         a, b, c = extracted("xfeat")
         cut = ((a, 300), (b, 260), (a, 300), (c, 220))
-        return [View(make_features(f.keypoints[:n], f.descriptors[:n], image_size=f.image_size)) for f, n in cut]
+        return [TileView(make_features(f.keypoints[:n], f.descriptors[:n], image_size=f.image_size)) for f, n in cut]
 
     def test_photos_without_keypoints_are_no_error(self, matcher, views, make_features):
-        bare = View(make_features(np.zeros((0, 2)), np.zeros((0, 64), np.float16), image_size=(480, 360)))
+        bare = TileView(make_features(np.zeros((0, 2)), np.zeros((0, 64), np.float16), image_size=(480, 360)))
         found = matched(matcher, [bare, views[1], bare], [(0, 1), (1, 2), (0, 2)])
         assert [len(matches) for matches in found.values()] == [0, 0, 0]
 
 
 def test_either_order_of_a_pair_gives_the_same_matches(twin_weights, small_weights, views, photos):
     encodings = Mast3rEncoder(file=small_weights, long_edge_px=64).encode(photos[:2])
-    pair = [View(view.features, encoding) for view, encoding in zip(views, encodings, strict=False)]
+    pair = [TileView(view.features, encoding) for view, encoding in zip(views, encodings, strict=False)]
     matcher = Mast3rMatcher(file=small_weights, acceptance_inliers=30)
     forth, back = (matched(matcher, own, [(0, 1)])[0] for own in (pair, pair[::-1]))
     ours = {

@@ -2,12 +2,18 @@ import dataclasses
 import gc
 import hashlib
 import pickle
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from reconflow.errors import Cancelled, ConfigError, WeightsError
 from reconflow.nets import weights as module
 from reconflow.nets.catalogue import WEIGHTS, Weights, WeightsFile, weights_named
+from reconflow.nets.download import download
+from reconflow.nets.file_lock import taking_turns
 from reconflow.nets.weights import (
     absence,
     cache_folder,
@@ -32,6 +38,10 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_told", set())
     (tmp_path / "mine").mkdir()
     return tmp_path
+
+
+def _lock(path):
+    return path.with_name(f".{path.name}.lock")
 
 
 def entry(url: str = "", *, sha256: str = DIGEST, restricted: bool = False) -> Weights:
@@ -71,6 +81,40 @@ def test_what_is_missing_is_fetched_once_with_progress_and_its_licence(places, s
     assert "BSD-3-Clause" in said[0]
     assert obtain_weights(weights, tell=said.append) == path
     assert (server.asked, len(said)) == (["/model.pth"], 1)
+
+
+def test_threads_and_processes_that_want_the_same_file_fetch_it_once(places, server):
+    server.give("/model.pth", CONTENT)
+    path, url = cache_folder() / "model.pth", server.url("/model.pth")
+    code = "import sys, pathlib, reconflow.nets.download as d; d.download(sys.argv[1], pathlib.Path(sys.argv[2]))"
+    waits, heard = [], threading.Event()
+
+    def wait(*step):
+        waits.append(step)
+        heard.set()
+
+    path.parent.mkdir(parents=True)
+    with ThreadPoolExecutor(3) as threads, taking_turns(_lock(path), waiting=list):
+        others = [subprocess.Popen([sys.executable, "-c", code, url, str(path)]) for _ in range(2)]
+        gotten = [threads.submit(download, url, path, on_progress=wait) for _ in range(3)]
+        assert heard.wait(20)
+        assert server.asked == []
+    assert [one.result() for one in gotten] == [path] * 3
+    assert [other.wait(60) for other in others] == [0, 0]
+    assert server.asked == ["/model.pth"]
+    assert waits[0] == (0, 0)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["model.pth", "model.pth.sha256"]
+
+
+def test_who_waits_for_a_download_of_others_can_end_that(places, server):
+    def stop(done, total):
+        raise Cancelled("enough")
+
+    path = cache_folder() / "model.pth"
+    path.parent.mkdir(parents=True)
+    with taking_turns(_lock(path), waiting=list), pytest.raises(Cancelled):
+        download(server.url("/model.pth"), path, on_progress=stop)
+    assert list(path.parent.iterdir()) == []
 
 
 def test_the_digest_of_a_first_download_is_kept_beside_it(places, server):

@@ -293,6 +293,19 @@ def test_photos_that_share_nothing_end_as_outliers_and_not_as_a_lie(client, samp
     assert all(row.scene == "outliers" for row in result.poses)
 
 
+def test_a_file_whose_name_is_not_utf8_is_told_and_the_others_go_on(client, sample, quick, out, tmp_path):
+    folder, heard = tmp_path / "named", Ears()
+    folder.mkdir()
+    names = ["a.jpg", "b.jpg", "c.jpg", "caf\udce9.jpg"]
+    for name, photo in zip(names, sorted(sample.cameras), strict=False):
+        (folder / name).write_bytes((sample.images / photo).read_bytes())
+    result = run(folder, out, client=client, config=quick, on_event=heard)
+    fates = result.images["status"].to_dict()
+    assert [name for name, fate in fates.items() if fate == "unreadable"] == ["caf\\xe9.jpg"]
+    assert len(fates) == 4
+    assert len(heard.told("caf\\xe9.jpg cannot be used: its name")) == 1
+
+
 def test_bad_input_is_told_before_any_work(client, quick, out, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()

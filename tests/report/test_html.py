@@ -201,14 +201,6 @@ def test_too_many_pairs_keep_the_verified_ones(finished, tmp_path, monkeypatch):
     assert (rows[:, 4] == 0).sum() == finished.insights.n_verified_pairs
 
 
-def test_a_name_the_file_system_could_not_decode_does_not_stop_the_report(hopeless, tmp_path):
-    images = (msgspec.structs.replace(hopeless.insights.images[0], name="caf\udce9.jpg"), *hopeless.insights.images[1:])
-    write_report(
-        tmp_path / "r.html", insights=msgspec.structs.replace(hopeless.insights, images=images), models=[], title="t"
-    )
-    assert (tmp_path / "r.html").stat().st_size > 10_000
-
-
 def test_a_place_that_cannot_be_written_is_an_error_of_ours(hopeless, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from reconflow.core.cameras import Camera, Pose
 from reconflow.core.clouds import PointCloud
 from reconflow.core.models import Model, RegisteredImage
-from reconflow.report.frusta import frustum, shares, thinned
+from reconflow.report.frusta import frustum, kept_counts, thinned
 from reconflow.report.scenes import viewer_scenes
 
 CAMERA = Camera(model="PINHOLE", width=1600, height=1200, params=(1500.0, 1500.0, 800.0, 600.0))
@@ -132,7 +132,7 @@ def test_the_corners_go_round_the_displayed_photo_from_its_top_left(orientation)
 
 @given(st.lists(st.integers(0, 400_000), max_size=8), st.integers(0, 200_000))
 def test_shares_stay_within_the_budget_and_give_no_more_than_there_is(counts, budget):
-    kept = shares(counts, at_most=budget)
+    kept = kept_counts(counts, at_most=budget)
     assert sum(kept) <= budget
     assert all(0 <= k <= count for k, count in zip(kept, counts, strict=True))
     assert budget < 8 * len(counts) or all(k > 0 for k, count in zip(kept, counts, strict=True) if count)

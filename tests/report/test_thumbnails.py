@@ -44,6 +44,11 @@ def test_a_thumbnail_is_never_larger_than_the_photo(tmp_path):
     assert opened(thumbnail(tmp_path / "tiny.png")).size == (50, 30)
 
 
+def test_a_photo_over_pillows_limit_is_seen(quarters, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert np.asarray(opened(thumbnail(quarters, long_edge_px=8))).std() > 20
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "I;16", "F", "1"])
 def test_every_kind_of_raster_gives_a_colour_thumbnail(tmp_path, mode):
     path = tmp_path / "photo.tif"

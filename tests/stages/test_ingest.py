@@ -10,6 +10,7 @@ from PIL import Image
 
 from reconflow.config import IngestConfig
 from reconflow.core.images import ImageRecord, Unreadable
+from reconflow.core.photo_files import opened_photo
 from reconflow.errors import InputError, NoImagesError
 from reconflow.stages.ingest import image_stats, ingest_image, list_photos, read_image
 
@@ -106,7 +107,29 @@ def test_a_png_that_announces_huge_dimensions_is_refused_without_decoding(tmp_pa
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
     found = ingest(path)
     assert isinstance(found, Unreadable)
-    assert "megapixels" in found.reason or "decompression bomb" in found.reason
+    assert found.reason == "is over 400 megapixels"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+def test_how_large_a_photo_may_be_is_ours_to_say_and_not_pillows(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    path = write_photo(tmp_path / f"a{suffix}")
+    assert isinstance(ingest(path), ImageRecord)
+    assert read_image(path).shape == (240, 320, 3)
+    found = ingest(path, max_megapixels=0.07)
+    assert isinstance(found, Unreadable)
+    assert found.reason == "320 × 240 is over 0.07 megapixels"
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_a_photo_read_beside_another_has_the_larger_limit_and_leaves_pillows_as_it_was(tmp_path):
+    path, before = write_photo(tmp_path / "a.png"), Image.MAX_IMAGE_PIXELS
+    with opened_photo(path, max_megapixels=500) as first:
+        with opened_photo(path, max_megapixels=1), pytest.raises(InputError, match="over"):
+            opened_photo(path, max_megapixels=0.01).__enter__()
+        assert Image.MAX_IMAGE_PIXELS == 500_000_000
+        assert first.convert("RGB").size == (320, 240)
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_gray_palette_and_alpha_photos_are_read_as_rgb(tmp_path):
@@ -127,6 +150,17 @@ def test_folders_are_walked_and_hidden_files_passed_over(tmp_path):
         write_photo(tmp_path / name)
     (tmp_path / "notes.txt").write_text("x")
     assert [name for name, _ in list_photos(tmp_path)] == ["a.png", "b/x.JPG"]
+
+
+def test_a_file_whose_name_is_not_utf8_is_listed_under_one_that_is_and_not_read(tmp_path):
+    write_photo(tmp_path / "a.jpg")
+    write_photo(tmp_path / "caf\udce9" / "b.jpg")
+    (name, path), (other, readable) = list_photos(tmp_path)[::-1]
+    assert name == "caf\\xe9/b.jpg"
+    found = ingest_image(name, path, config=IngestConfig())
+    assert isinstance(found, Unreadable)
+    assert "is not UTF-8" in found.reason
+    assert isinstance(ingest_image(other, readable, config=IngestConfig()), ImageRecord)
 
 
 def test_a_folder_without_photos_says_what_would_count(tmp_path):

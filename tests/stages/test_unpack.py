@@ -142,6 +142,13 @@ def test_too_many_entries_are_refused(tmp_path, monkeypatch):
         unpack(opened(archive([(f"{i}.jpg", b"1") for i in range(3)])), tmp_path)
 
 
+def test_a_name_that_claims_to_be_utf8_and_is_not_is_told(tmp_path):
+    content = archive([("café.jpg", b"x")]).getvalue().replace("é".encode(), b"\xe9\xe9")
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(InputError, match="not the UTF-8"), opened_archive(tmp_path / "a.zip"):
+        pass
+
+
 def test_a_damaged_entry_is_named(tmp_path):
     data = bytearray(archive([("a.jpg", b"1" * 100)], zipfile.ZIP_DEFLATED).getvalue())
     data[40] ^= 0xFF

@@ -89,11 +89,27 @@ class TestLocalRoot(RootContract):
 class TestRemoteRoot(RootContract):
     @pytest.fixture
     def root(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        monkeypatch.setenv("RECONFLOW_CACHE", str(tmp_path / "cache"))
         # An fsspec file system like any other, with no local path that the store could fall back on.
         root = open_root(f"local://{tmp_path}/bucket")
         assert isinstance(root, RemoteRoot)
         return root
+
+    def test_what_was_read_lies_in_the_users_cache_apart_for_each_store(self, tmp_path, root):
+        stores = [RemoteRoot(f"local://{tmp_path}/{folder}") for folder in ("b/a_c", "b_a/c")]
+        for store in stores:
+            with store.publishing("x") as path:
+                path.write_text(store.url)
+        assert [store.local("x").read_text() for store in stores] == [store.url for store in stores]
+        assert all(store.local("x").is_relative_to(tmp_path / "cache") for store in stores)
+
+    def test_a_store_made_anew_by_another_reconflow_is_refused(self, root, tmp_path):
+        open_root(root.url)
+        shutil.rmtree(tmp_path / "bucket")
+        with root.publishing("reconflow-store.json") as path:
+            path.write_bytes(b'{"schema": 99}')
+        with pytest.raises(StoreError, match="has schema 99"):
+            open_root(root.url)
 
 
 def test_a_pack_that_is_cut_short_is_a_store_error_that_names_it(tmp_path):

@@ -82,7 +82,9 @@ def build_mast3r(tensors: Tensors, *, path: Path) -> Mast3r:
 
 
 def load_point_head(path: Path, *, view: int) -> Tensors:
-    """Return the tensors of the point head of view 1 or 2, without prefix, for a dense cloud to come.
+    """Return the tensors of the point head of view 1 or 2, without prefix.
+
+    No stage uses them: they are what a dense cloud would be made with, and this keeps them within reach.
 
     Raises
     ------

@@ -26,7 +26,7 @@ from reconflow.nets.mast3r.lookup import Reached, by_agreement, reach
 from reconflow.nets.mast3r.model import DenseView, Grid, Mast3r
 from reconflow.nets.mast3r.reciprocal import reciprocal_matches
 from reconflow.nets.nearest import one_to_one
-from reconflow.nets.protocols import Finish, View
+from reconflow.nets.protocols import Finish, TileView
 
 
 class Decoded(NamedTuple):
@@ -80,7 +80,7 @@ class Mast3rMatcher:
         return f"{self.name} 3 of {made_with(self.file)}"
 
     def match_tile(
-        self, views: Sequence[View], pairs: Sequence[Pair], *, config: MatchConfig
+        self, views: Sequence[TileView], pairs: Sequence[Pair], *, config: MatchConfig
     ) -> Iterator[tuple[int, Finish]]:
         """Yield each pair's place and what finishes it, pairs of equal token grids together.
 
@@ -120,7 +120,11 @@ class Mast3rMatcher:
             yield from zip(group, runner.stream(matched, group), strict=True)
 
     def _finish(
-        self, pair: tuple[View, View], sought: tuple["Sought", "Sought"], orders: Sequence[Decoded], config: MatchConfig
+        self,
+        pair: tuple[TileView, TileView],
+        sought: tuple["Sought", "Sought"],
+        orders: Sequence[Decoded],
+        config: MatchConfig,
     ) -> Finish:
         """Take from the device what is needed of a pair, and return what makes matches of it."""
         places = _point_matches(orders)
@@ -137,7 +141,7 @@ class Sought:
         self.places = places
 
     @classmethod
-    def of(cls, view: View) -> "Sought":
+    def of(cls, view: TileView) -> "Sought":
         """Return a view's keypoints."""
         return cls(_encoding(view).frame.to_raster(view.features.keypoints))
 
@@ -181,7 +185,7 @@ def _both_ways(order: Decoded, sought: tuple[Sought, Sought]) -> tuple[Reached, 
 
 
 def _hybrid_matches(
-    pair: tuple[View, View],
+    pair: tuple[TileView, TileView],
     sought: tuple[Sought, Sought],
     reached: Sequence[tuple[Reached, Reached]],
     places: tuple[Array, Array],
@@ -197,7 +201,7 @@ def _hybrid_matches(
     return _matches(pair, keypoints, places)
 
 
-def _matches(pair: tuple[View, View], keypoints: Matches, places: tuple[Array, Array]) -> Matches:
+def _matches(pair: tuple[TileView, TileView], keypoints: Matches, places: tuple[Array, Array]) -> Matches:
     """Return the matches of keypoints, and behind them those of the places that only the pair has."""
     own = np.arange(len(places[0]))[:, np.newaxis] + (len(pair[0].features), len(pair[1].features))
     indices = np.concatenate([keypoints.indices, own]).astype(np.int32)
@@ -222,12 +226,12 @@ def _confidence(order: Decoded) -> Tensor:
     return order.first.confidence[y1, x1] * order.second.confidence[y2, x2]
 
 
-def _points(view: View, places: Array) -> Points:
+def _points(view: TileView, places: Array) -> Points:
     encoding = _encoding(view)
     return Points(encoding.frame.to_photo(places), encoding.colors_at(places), max(encoding.frame.scale))
 
 
-def _encoding(view: View) -> Encoding:
+def _encoding(view: TileView) -> Encoding:
     if view.encoding is None:
         raise ValueError("a view has no encoding: MASt3R matches encoded photos")
     return view.encoding
