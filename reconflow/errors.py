@@ -31,6 +31,7 @@
         ├── NotReadyError        no worker is up                                         (HTTP 503)
         ├── NotExaminedError     the look at an upload was ended before its end          (HTTP 503)
         ├── UnreachableError     the service does not answer; only the client raises it
+        ├── JobTimeoutError      the job has not ended in time; only the client raises it
         └── DiskFullError        no room for it                                          (HTTP 507)
 
 A message is one sentence a person can act on. ``stage`` and ``item`` say where it happened; both survive pickling,
@@ -179,6 +180,10 @@ class NotExaminedError(ServiceError):
 
 class UnreachableError(ServiceError):
     """The service does not answer. Only the client raises it."""
+
+
+class JobTimeoutError(ServiceError, TimeoutError):
+    """The job has not ended in the time it was waited for, and goes on running. Only the client raises it."""
 
 
 class DiskFullError(ServiceError):
