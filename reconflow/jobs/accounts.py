@@ -177,7 +177,7 @@ class AccountBook:
             connection.execute(insert(revoked_tokens).values(jti=jti, expires_at=expires_at))
 
     def user_of_access(self, user_id: str, jti: str, *, issued_at: float) -> User:
-        """Return the account of an access token as it is now.
+        """Return the account of an access token, or of a link, as it is now.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class AccountBook:
         with reading(self._engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
         if row is None or row["revoked"] or issued_at < row["tokens_from"]:
-            raise CredentialsError("The access token was revoked")
+            raise CredentialsError("The token was revoked")
         return struct_of(row, User)
 
     def create_api_key(self, user_id: str, label: str) -> tuple[ApiKey, str]:
