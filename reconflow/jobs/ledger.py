@@ -81,13 +81,20 @@ class Ledger:
                     unasked = update(turns).where(turns.c.name == RETRAIN, turns.c.wanted_by.is_(None))
                     connection.execute(unasked.values(wanted_by=job.job_id, due_at=time.time()))
         except IntegrityError:
-            with reading(self.engine) as connection:
-                same = and_(jobs.c.owner_id == job.owner_id, jobs.c.idempotency_key == idempotency_key)
-                found = connection.execute(select(*_COLUMNS).where(same)).one_or_none()
-            if found is None or idempotency_key is None:
+            found = self.job_of_key(job.owner_id, idempotency_key)
+            if found is None:
                 raise
-            return _job(found), False
+            return found, False
         return job, True
+
+    def job_of_key(self, owner_id: str, idempotency_key: str | None) -> Job | None:
+        """Return the job that an owner stored under a key; ``None`` where there is none, or no key."""
+        if idempotency_key is None:
+            return None
+        same = and_(jobs.c.owner_id == owner_id, jobs.c.idempotency_key == idempotency_key)
+        with reading(self.engine) as connection:
+            found = connection.execute(select(*_COLUMNS).where(same)).one_or_none()
+        return None if found is None else _job(found)
 
     def job(self, job_id: str) -> Job | None:
         """Return a job."""

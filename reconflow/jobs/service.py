@@ -156,10 +156,13 @@ class JobService:
     def _accept(self, owner: User, upload: Path, form: UploadForm, *, job_id: str) -> Job:
         check_form(form)
         config = self._options.config(parsed_options(form.options))
+        self.files.delete(job_id)  # what an attempt left that a crash ended before the ledger knew of the job
+        stored = self.ledger.job_of_key(owner.user_id, form.idempotency_key)
+        if stored is not None:  # sent again: no minutes for a look at what is there already
+            return stored
         size = upload.stat().st_size
         self._check_size(size)
         self.require_space(size)
-        self.files.delete(job_id)  # what an attempt left that a crash ended before the ledger knew of the job
         with publishing(self.files.job(job_id)) as partial:
             (partial / "run").mkdir(parents=True)
             seen = intake.look_at(
