@@ -8,11 +8,11 @@
     │   └── TooFewImagesError fewer than three images can be read
     ├── ConfigError           an option is unknown or out of range            (exit code 2, HTTP 400)
     ├── OutputError           the output place cannot be written              (exit code 2)
-    │   └── RunFolderBusyError another run is writing there
+    │   ├── RunFolderBusyError another run is writing there
+    │   └── DiskFullError     there is no room for it                         (HTTP 507)
     ├── StoreError            what is stored cannot be read or has another schema
     ├── ClusterError          the scheduler or a needed worker is missing     (exit code 2)
     ├── StageError            a stage as a whole failed
-    │   └── NoModelError      no scene could be reconstructed                 (exit code 1)
     ├── DependencyError       a system library or package is missing, with what to install
     │   └── WeightsError      a model's weights are not here or not usable    (exit code 2)
     ├── Cancelled             the run was cancelled
@@ -31,8 +31,7 @@
         ├── NotReadyError        no worker is up                                         (HTTP 503)
         ├── NotExaminedError     the look at an upload was ended before its end          (HTTP 503)
         ├── UnreachableError     the service does not answer; only the client raises it
-        ├── JobTimeoutError      the job has not ended in time; only the client raises it
-        └── DiskFullError        no room for it                                          (HTTP 507)
+        └── JobTimeoutError      the job has not ended in time; only the client raises it
 
 A message is one sentence a person can act on. ``stage`` and ``item`` say where it happened; both survive pickling,
 because errors travel from Dask workers to the client.
@@ -94,6 +93,10 @@ class RunFolderBusyError(OutputError):
     """Another run is writing to the folder."""
 
 
+class DiskFullError(OutputError):
+    """There is not enough free disk space."""
+
+
 class StoreError(ReconflowError):
     """What is stored cannot be read, or was written with another schema."""
 
@@ -104,10 +107,6 @@ class ClusterError(ReconflowError):
 
 class StageError(ReconflowError):
     """A stage as a whole failed."""
-
-
-class NoModelError(StageError):
-    """No scene could be reconstructed."""
 
 
 class DependencyError(ReconflowError):
@@ -184,10 +183,6 @@ class UnreachableError(ServiceError):
 
 class JobTimeoutError(ServiceError, TimeoutError):
     """The job has not ended in the time it was waited for, and goes on running. Only the client raises it."""
-
-
-class DiskFullError(ServiceError):
-    """There is not enough free disk space."""
 
 
 def is_disk_full(error: BaseException) -> bool:
