@@ -48,7 +48,7 @@ _KINDS: dict[int, type[errors.ReconflowError]] = {
     400: errors.InputError,
     401: errors.CredentialsError,
     403: errors.ForbiddenError,
-    404: errors.JobNotFoundError,
+    404: errors.NotFoundError,
     409: errors.JobStateError,
     410: errors.UploadEndedError,
     413: errors.TooLargeError,

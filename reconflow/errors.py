@@ -19,7 +19,7 @@
     └── ServiceError          the web service says no
         ├── CredentialsError     who are you?                                            (HTTP 401)
         ├── ForbiddenError       not with this role                                      (HTTP 403)
-        ├── JobNotFoundError     no such job, or somebody else's                         (HTTP 404)
+        ├── NotFoundError        no such job, upload, key or account, or another's       (HTTP 404)
         ├── JobStateError        not in this stage of the job                            (HTTP 409)
         ├── OffsetError          a piece of an upload does not follow what has come       (HTTP 409)
         ├── UploadEndedError     the upload was refused, has expired or became a job     (HTTP 410)
@@ -133,8 +133,8 @@ class ForbiddenError(ServiceError):
     """The account may not do this."""
 
 
-class JobNotFoundError(ServiceError):
-    """There is no such job, or it is somebody else's."""
+class NotFoundError(ServiceError):
+    """There is no such job, file, upload, key or account, or it is somebody else's."""
 
 
 class JobStateError(ServiceError):

@@ -20,8 +20,8 @@ from reconflow.core.drift import DriftReport
 from reconflow.errors import (
     ForbiddenError,
     InputError,
-    JobNotFoundError,
     JobStateError,
+    NotFoundError,
     NotReadyError,
     StoreError,
     TooLargeError,
@@ -205,7 +205,7 @@ class JobService:
         """Return a job; to its owner, or to an administrator."""
         job = self.ledger.job(job_id) if is_uuid(job_id) else None
         if job is None or (job.owner_id != user.user_id and user.role != "admin"):
-            raise JobNotFoundError(f"there is no job {job_id}")
+            raise NotFoundError(f"there is no job {job_id}")
         return job
 
     def jobs(self, user: User, *, cursor: str | None = None, limit: int = 50, **wanted: Any) -> JobPage:
@@ -261,7 +261,7 @@ class JobService:
         self.job(user, job_id)
         try:
             return JobResult(self.files.result(job_id)).clusters()
-        except JobNotFoundError:
+        except NotFoundError:
             return []
 
     def insights(self, user: User, job_id: str) -> JobInsights:

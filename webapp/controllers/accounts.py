@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
-from reconflow.errors import JobNotFoundError
+from reconflow.errors import NotFoundError
 from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.records import Role, TokenPair
 from reconflow.jobs.settings import ServiceSettings
@@ -110,7 +110,7 @@ def delete_key(
 ) -> None:
     """Make an API key worthless."""
     if not accounts.delete_api_key(request.auth.user.user_id, key_id):
-        raise JobNotFoundError("there is no such key")
+        raise NotFoundError("there is no such key")
 
 
 @get("/users", guards=[administrators_only], tags=["accounts"], responses=problems(403), sync_to_thread=True)
