@@ -115,6 +115,10 @@ class AccountBook:
                 connection.execute(stronger.values(password_hash=self._hasher.hash(password)))
         return struct_of(row, User)
 
+    def log_in(self, name: str, password: str, *, address: str, lifetime_s: float) -> TokenPair:
+        """Return a first refresh token for who knows name and password; raises as :meth:`check_password`."""
+        return self.start_session(self.check_password(name, password, address=address), lifetime_s=lifetime_s)
+
     def _count_attempt(self, name: str, address: str) -> list[int]:
         """Count a login as failed before its password is looked at, so that guesses made at once count too."""
         subjects = {f"name:{name}": _MOST_FAILURES["name"], f"address:{address}": _MOST_FAILURES["address"]}

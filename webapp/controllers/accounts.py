@@ -57,12 +57,13 @@ async def log_in(
 ) -> TokenReply:
     """Trade name and password for an access token and a refresh token."""
     address = request.client.host if request.client else ""
-
-    def begin() -> TokenPair:
-        user = accounts.check_password(data.username, data.password, address=address)
-        return accounts.start_session(user, lifetime_s=settings.refresh_expiry_seconds)
-
-    return _tokens(request, await to_thread.run_sync(begin, limiter=lanes.passwords), settings)
+    pair = await to_thread.run_sync(
+        lambda: accounts.log_in(
+            data.username, data.password, address=address, lifetime_s=settings.refresh_expiry_seconds
+        ),
+        limiter=lanes.passwords,
+    )
+    return _tokens(request, pair, settings)
 
 
 @post("/auth/refresh", opt=PUBLIC, status_code=200, tags=["accounts"], responses=problems(), sync_to_thread=True)
