@@ -17,7 +17,7 @@ from reconflow.jobs.database import open_database, reading, struct_of, writing
 from reconflow.jobs.listing import JobFilter, cursor_after, newest_first
 from reconflow.jobs.records import Job, JobEvent, JobPage, RunnerState
 from reconflow.jobs.states import ACTIVE, FINISHED, MAX_ATTEMPTS, PROGRESS, Stage, hint
-from reconflow.jobs.tables import RETRAIN, events, jobs, runners, turns
+from reconflow.jobs.tables import RETRAIN, events, jobs, runners, wishes
 
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Job))
 _COLUMNS = [jobs.c[name] for name in _FIELDS]
@@ -78,7 +78,7 @@ class Ledger:
                 connection.execute(insert(jobs).values(row))
                 _log(connection, job.job_id, "stage", job.stage, job.progress, job.message)
                 if wants_retraining:
-                    unasked = update(turns).where(turns.c.name == RETRAIN, turns.c.wanted_by.is_(None))
+                    unasked = update(wishes).where(wishes.c.name == RETRAIN, wishes.c.wanted_by.is_(None))
                     connection.execute(unasked.values(wanted_by=job.job_id, due_at=time.time()))
         except IntegrityError:
             found = self.job_of_key(job.owner_id, idempotency_key)
@@ -204,8 +204,9 @@ class Ledger:
     def claim(self, runner: str, *, lease_s: float, besides: Collection[str] = ()) -> Job | None:
         """Take the job that is next, for ``lease_s`` seconds; ``None`` where none waits but those ``besides``.
 
-        Jobs that got further go first, so that a crash costs little; then those of whoever has fewest running; then
-        those that have waited longest. What has been tried too often fails here, and what was cancelled ends here.
+        Jobs whose runner died go first, and of these those that got further, so that a crash costs little; then those
+        that were begun and given back, then all others. Among equals those of whoever has fewest running go first,
+        then those that have waited longest. What has been tried too often fails here, and what was cancelled ends here.
         """
         now = time.time()
         running = (
@@ -286,7 +287,7 @@ class Ledger:
     def release(
         self, job_id: str, runner: str, *, message: str = "Waiting for a free slot, after a restart of the service."
     ) -> bool:
-        """Give a claimed job back unfinished, this attempt not counted."""
+        """Give a claimed job back unfinished, this attempt not counted; it waits at no progress, before fresh ones."""
         with writing(self.engine) as connection:
             back = {"stage": "queued", "progress": PROGRESS["queued"], "message": message, "queued_at": time.time()}
             back |= {"runner": None, "lease_until": None}

@@ -16,6 +16,7 @@ from reconflow.jobs.outbox import Outbox
 from reconflow.jobs.records import Job, RunnerState
 from reconflow.jobs.states import FINISHED, MAX_ATTEMPTS
 from reconflow.jobs.tables import metadata
+from reconflow.jobs.wishes import Wishes
 
 
 def new(owner="anna", *, at=None, dataset="d", **changes):
@@ -66,6 +67,7 @@ def test_a_ledger_of_the_first_schema_keeps_its_jobs(database_url):
 
 def _downgrade(connection):
     """Take away what later migrations added."""
+    _name_wishes_turns(connection)
     connection.execute(text("DELETE FROM turns"))
     for name in ("wanted_by", "due_at"):
         connection.execute(text(f"ALTER TABLE turns DROP COLUMN {name}"))
@@ -77,6 +79,24 @@ def _downgrade(connection):
         connection.execute(text(f"ALTER TABLE jobs DROP COLUMN {name}"))
     connection.execute(text("CREATE INDEX ix_jobs_stage_created_at ON jobs (stage, created_at)"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+
+def _name_wishes_turns(connection):
+    connection.execute(text("ALTER TABLE wishes RENAME TO turns"))
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ALTER TABLE turns RENAME CONSTRAINT pk_wishes TO pk_turns"))
+
+
+def test_a_wish_outlives_the_change_of_its_tables_name(database_url):
+    with Ledger.open(database_url) as ledger:
+        job, _ = ledger.add_job(new(), wants_retraining=True)
+        with ledger.engine.begin() as connection:
+            _name_wishes_turns(connection)
+            connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+    with Ledger.open(database_url) as ledger:
+        assert Wishes(ledger).take(cooldown_s=60, hold_s=60) == job.job_id
+        with ledger.engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
 @pytest.mark.parametrize("url", ["nonsense", "oracle+none://x", "postgresql+psycopg://127.0.0.1:9/none"])
@@ -166,14 +186,17 @@ def test_jobs_that_got_further_go_first_then_who_has_fewest_then_the_oldest(ledg
     assert order == [started.job_id, waiting[2].job_id, waiting[0].job_id, waiting[1].job_id]
 
 
-def test_a_job_given_back_goes_on_before_others_begin(ledger):
-    begun, fresh = new(at=2.0), new(at=1.0)
+def test_a_job_given_back_goes_on_after_lost_ones_and_before_others_begin(ledger):
+    begun, lost, fresh = new(at=2.0), new(at=3.0), new(at=1.0)
     ledger.add_job(begun)
     ledger.claim("r", lease_s=60)
     ledger.advance(begun.job_id, "r", stage="triangulating", progress=75, message="m")
+    ledger.add_job(lost)
+    ledger.claim("dead", lease_s=-1)
     ledger.add_job(fresh)
     ledger.release(begun.job_id, "r")
-    assert [ledger.claim("r", lease_s=60).job_id for _ in range(2)] == [begun.job_id, fresh.job_id]
+    order = [ledger.claim("r", lease_s=60).job_id for _ in range(3)]
+    assert order == [lost.job_id, begun.job_id, fresh.job_id]
 
 
 def test_a_retried_job_waits_from_now_on_and_at_the_end(ledger):
