@@ -8,6 +8,7 @@
 """
 
 import base64
+import math
 import os
 import tempfile
 import threading
@@ -25,7 +26,7 @@ import msgspec
 
 from reconflow import errors
 from reconflow.core.images import IMAGE_SUFFIXES
-from reconflow.errors import InputError, JobStateError, ServiceError
+from reconflow.errors import InputError, ServiceError
 
 _POLL_S = 0.5
 _ENDED = frozenset({"success", "failed", "cancelled"})
@@ -37,24 +38,25 @@ _TUS = {"Tus-Resumable": "1.0.0"}
 _LOOK_S = 900.0
 """The service takes up to ten minutes to look at an upload's photos before it answers."""
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
-_AGAIN = (
-    errors.UnreachableError, errors.JobStateError, errors.UploadBusyError, errors.RetrainError, errors.NotReadyError
-)  # fmt: skip
-"""What may go away by itself during a resumable upload: 409, 423, 502 of a proxy, 503 and no answer."""
+_TRANSIENT = (errors.UnreachableError, errors.NotReadyError)
+"""What goes away by itself while a service restarts: no answer, 502 and 504 of a proxy, 503."""
+_IN_PIECES = (*_TRANSIENT, errors.JobStateError, errors.UploadBusyError)
+"""What may go away by itself once an upload has begun: 409 and 423 too, of a piece that was sent before."""
 _LOST = (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.WriteError)
 """Ends of a connection that leave open what the service took."""
 _KINDS: dict[int, type[errors.ReconflowError]] = {
     400: errors.InputError,
     401: errors.CredentialsError,
     403: errors.ForbiddenError,
-    404: errors.JobNotFoundError,
+    404: errors.NotFoundError,
     409: errors.JobStateError,
     410: errors.UploadEndedError,
     413: errors.TooLargeError,
     423: errors.UploadBusyError,
     429: errors.ThrottledError,
-    502: errors.RetrainError,
+    502: errors.UnreachableError,
     503: errors.NotReadyError,
+    504: errors.UnreachableError,
     507: errors.DiskFullError,
 }
 
@@ -161,8 +163,8 @@ class Client:
         """Upload by tus 1.0. Pieces have no checksum of their own, so that of a lost one all that arrived counts."""
         metadata = ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in fields.items())
         told = _TUS | {"Upload-Length": str(size), "Upload-Metadata": metadata}
-        url = self._send("POST", "/uploads", headers=told).headers["location"]
         patience = _Patience(self._patience_s)
+        url = self._begun(told, patience)
         offset = 0
         while offset < size:
             try:
@@ -170,14 +172,14 @@ class Client:
                 headers["Content-Length"] = str(min(_PIECE, size - offset))
                 piece = partial(_blocks, file, offset, min(_PIECE, size - offset))
                 offset = int(self._send("PATCH", url, content=piece, headers=headers).headers["upload-offset"])
-            except _AGAIN as error:
+            except _IN_PIECES as error:
                 patience.wait(error)
                 offset = self._offset(url, patience)
             patience.renew(offset)
         while True:
             try:
                 return str(self._ask("POST", f"{url}/job", timeout=self._patiently())["job_id"])
-            except _AGAIN as error:
+            except _IN_PIECES as error:
                 patience.wait(error)
 
     def _patiently(self) -> httpx.Timeout:
@@ -186,11 +188,19 @@ class Client:
         read_s = None if usual.read is None else max(usual.read, _LOOK_S)
         return httpx.Timeout(connect=usual.connect, read=read_s, write=usual.write, pool=usual.pool)
 
+    def _begun(self, told: Mapping[str, str], patience: "_Patience") -> str:
+        """Return the address of a new upload; one whose answer is lost stays empty, and expires."""
+        while True:
+            try:
+                return self._send("POST", "/uploads", headers=told).headers["location"]
+            except _TRANSIENT as error:
+                patience.wait(error)
+
     def _offset(self, url: str, patience: "_Patience") -> int:
         while True:
             try:
                 return int(self._send("HEAD", url, headers=_TUS).headers["upload-offset"])
-            except _AGAIN as error:
+            except _IN_PIECES as error:
                 patience.wait(error)
 
     def job(self, job_id: str) -> dict[str, Any]:
@@ -212,29 +222,31 @@ class Client:
 
         Raises
         ------
-        JobStateError
-            If it has not ended after ``timeout_s`` seconds; it goes on running.
+        JobTimeoutError
+            If it has not ended after ``timeout_s`` seconds, whether the service answers or not; it goes on running.
 
         """
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
         patience = _Patience(self._patience_s)
         with Progress(*columns, disable=not progress) as bars:
             bar = bars.add_task("queued", total=100)
+            last_known = "queued"
             while True:
                 try:
                     job = self.job(job_id)
-                except (errors.UnreachableError, errors.NotReadyError) as error:  # a restart ends no job
-                    patience.wait(error)
+                except _TRANSIENT as error:  # a restart ends no job
+                    _check_deadline(deadline, timeout_s, last_known)
+                    patience.wait(error, until=deadline)
                     continue
                 patience.renew()
-                bars.update(bar, completed=job["progress"], description=f"{job['stage']}: {job['message']}")
-                if job["stage"] in _ENDED:
+                last_known = job["stage"]
+                bars.update(bar, completed=job["progress"], description=f"{last_known}: {job['message']}")
+                if last_known in _ENDED:
                     return job
-                if deadline is not None and time.monotonic() > deadline:
-                    raise JobStateError(f"the job has not ended after {timeout_s:g} seconds: {job['stage']}")
+                _check_deadline(deadline, timeout_s, last_known)
                 time.sleep(_POLL_S)
 
     def download(self, job_id: str, folder: str | os.PathLike[str]) -> list[Path]:
@@ -333,12 +345,19 @@ class _Patience:
             self._pause_s = _SHORTEST_PAUSE_S
             self._deadline = time.monotonic() + self._patience_s
 
-    def wait(self, error: errors.ReconflowError) -> None:
-        """Wait before another try, or raise the error of the last."""
-        if time.monotonic() + self._pause_s > self._deadline:
+    def wait(self, error: errors.ReconflowError, *, until: float = math.inf) -> None:
+        """Wait before another try, no longer than ``until``, or raise the error of the last."""
+        now = time.monotonic()
+        pause_s = max(0.0, min(self._pause_s, until - now))
+        if now + pause_s > self._deadline:
             raise error
-        time.sleep(self._pause_s)
+        time.sleep(pause_s)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+
+def _check_deadline(deadline: float, timeout_s: float | None, stage: str) -> None:
+    if timeout_s is not None and time.monotonic() > deadline:
+        raise errors.JobTimeoutError(f"the job has not ended after {timeout_s:g} seconds: {stage}")
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:

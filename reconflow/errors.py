@@ -9,18 +9,17 @@
     ├── ConfigError           an option is unknown or out of range            (exit code 2, HTTP 400)
     ├── OutputError           the output place cannot be written              (exit code 2)
     │   ├── RunFolderBusyError another run is writing there
-    │   └── DiskFullError      no room for it                                 (HTTP 507)
+    │   └── DiskFullError     there is no room for it                         (HTTP 507)
     ├── StoreError            what is stored cannot be read or has another schema
     ├── ClusterError          the scheduler or a needed worker is missing     (exit code 2)
     ├── StageError            a stage as a whole failed
-    │   └── NoModelError      no scene could be reconstructed                 (exit code 1)
     ├── DependencyError       a system library or package is missing, with what to install
     │   └── WeightsError      a model's weights are not here or not usable    (exit code 2)
     ├── Cancelled             the run was cancelled
     └── ServiceError          the web service says no
         ├── CredentialsError     who are you?                                            (HTTP 401)
         ├── ForbiddenError       not with this role                                      (HTTP 403)
-        ├── JobNotFoundError     no such job, or somebody else's                         (HTTP 404)
+        ├── NotFoundError        no such job, upload, key or account, or another's       (HTTP 404)
         ├── JobStateError        not in this stage of the job                            (HTTP 409)
         ├── OffsetError          a piece of an upload does not follow what has come       (HTTP 409)
         ├── UploadEndedError     the upload was refused, has expired or became a job     (HTTP 410)
@@ -31,7 +30,8 @@
         ├── RetrainError         Airflow is unreachable or refuses                       (HTTP 502)
         ├── NotReadyError        no worker is up                                         (HTTP 503)
         ├── NotExaminedError     the look at an upload was ended before its end          (HTTP 503)
-        └── UnreachableError     the service does not answer; only the client raises it
+        ├── UnreachableError     the service does not answer; only the client raises it
+        └── JobTimeoutError      the job has not ended in time; only the client raises it
 
 A message is one sentence a person can act on. ``stage`` and ``item`` say where it happened; both survive pickling,
 because errors travel from Dask workers to the client.
@@ -109,10 +109,6 @@ class StageError(ReconflowError):
     """A stage as a whole failed."""
 
 
-class NoModelError(StageError):
-    """No scene could be reconstructed."""
-
-
 class DependencyError(ReconflowError):
     """A system library or a package is missing; the message says what to install."""
 
@@ -137,8 +133,8 @@ class ForbiddenError(ServiceError):
     """The account may not do this."""
 
 
-class JobNotFoundError(ServiceError):
-    """There is no such job, or it is somebody else's."""
+class NotFoundError(ServiceError):
+    """There is no such job, file, upload, key or account, or it is somebody else's."""
 
 
 class JobStateError(ServiceError):
@@ -183,6 +179,10 @@ class NotExaminedError(ServiceError):
 
 class UnreachableError(ServiceError):
     """The service does not answer. Only the client raises it."""
+
+
+class JobTimeoutError(ServiceError, TimeoutError):
+    """The job has not ended in the time it was waited for, and goes on running. Only the client raises it."""
 
 
 def is_disk_full(error: BaseException) -> bool:

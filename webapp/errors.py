@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 STATUS: dict[type[ReconflowError], int] = {
     errors.CredentialsError: 401,
     errors.ForbiddenError: 403,
-    errors.JobNotFoundError: 404,
+    errors.NotFoundError: 404,
     errors.JobStateError: 409,
     errors.OffsetError: 409,
     errors.UploadEndedError: 410,

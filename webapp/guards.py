@@ -27,6 +27,7 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
         link = connection.query_params.get("link")
         if not token and link and connection.scope["route_handler"].opt.get("linkable"):
             access = decode_link(link, connection.path_params["job_id"], secret=connection.app.state.jwt_secret)
+            access = await to_thread.run_sync(_as_it_is_now, connection, access)
             return AuthenticationResult(user=access.user, auth=access)
         if not token:
             raise CredentialsError("An access token is missing: send `Authorization: Bearer …`")
@@ -39,9 +40,13 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
 def _access(connection: "ASGIConnection[Any, Any, Any, Any]", token: str) -> Access:
     state = connection.app.state
     if token.startswith(_KEY_PREFIX):
-        return Access(state.accounts.user_of_api_key(token), "", 0.0)
-    access = decode_token(token, secret=state.jwt_secret)
-    user = state.accounts.user_of_access(access.user.user_id, access.jti, issued_at=access.issued_at)
+        return Access(state.accounts.user_of_api_key(token), jti="", expires_at=0.0, issued_at=0.0)
+    return _as_it_is_now(connection, decode_token(token, secret=state.jwt_secret))
+
+
+def _as_it_is_now(connection: "ASGIConnection[Any, Any, Any, Any]", access: Access) -> Access:
+    """Return an access with the account as it is now; its tokens and links end with it."""
+    user = connection.app.state.accounts.user_of_access(access.user.user_id, access.jti, issued_at=access.issued_at)
     return msgspec.structs.replace(access, user=user)
 
 

@@ -11,6 +11,7 @@ from litestar.utils import normalize_path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 import reconflow
+from reconflow.jobs.ended_jobs import EndedJob
 from reconflow.jobs.records import Job
 from reconflow.jobs.service import JobService
 
@@ -27,7 +28,7 @@ class Metrics:
     def __init__(self, service: JobService):
         self._service = service
         self._lock = threading.Lock()
-        self._seen_at = service.latest_finish()
+        self._ended = service.ended_jobs()
         self._registry = registry = CollectorRegistry()
         self.requests = Counter("api_requests_total", "Answers", ("method", "endpoint", "status"), registry=registry)
         self.errors = Counter("api_errors_total", "Answers of 400 and above", ("endpoint",), registry=registry)
@@ -84,32 +85,31 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format."""
-        numbers = self._service.numbers()
+        now = self._service.status()
         with self._lock:
-            self._active.set(numbers.active_jobs)
-            self._queued.set(numbers.queued_jobs)
-            self._oldest.set(numbers.oldest_queued_s)
-            self._ready.set(int(numbers.ready))
-            self._free.set(numbers.free_bytes)
-            for job in self._service.finished_after(self._seen_at):
-                self._observe(job)
+            self._active.set(now.active_jobs)
+            self._queued.set(now.stages.get("queued", 0))
+            self._oldest.set(now.oldest_queued_s)
+            self._ready.set(int(any(runner.device for runner in now.runners)))
+            self._free.set(now.free_bytes)
+            for ended in self._ended.fresh():
+                self._observe(ended)
         return generate_latest(self._registry)
 
     def _count_drift(self, job: Job) -> None:
         self._drift.labels(severity=job.drift.severity).inc()
 
-    def _observe(self, job: Job) -> None:
+    def _observe(self, ended: EndedJob) -> None:
+        job = ended.job
         assert job.finished_at is not None
-        self._seen_at = max(self._seen_at, job.finished_at)
         self._finished.labels(result=job.stage, error_code=job.error_code or "").inc()
         if job.started_at is not None:
             self._latency.observe(job.finished_at - job.started_at)
         if job.registration_rate is not None:
             self._registered.set(job.registration_rate)
-        n_readable = self._service.n_readable(job)
-        if n_readable is not None:
-            self._valid.set(n_readable)
-        for stage, seconds in self._service.stage_seconds(job).items():
+        if ended.n_readable is not None:
+            self._valid.set(ended.n_readable)
+        for stage, seconds in ended.stages_s.items():
             self._stages.labels(stage=stage).observe(seconds)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from reconflow.core.drift import DriftReport, Severity
+from reconflow.core.drift import Severity
 from reconflow.jobs.records import ApiKey, Job, JobEvent, Role, RunnerState, User
 from reconflow.jobs.results import ClusterEntry, ImageEntry
 from reconflow.jobs.states import ErrorCode, Stage, hint
@@ -167,9 +167,6 @@ class NewKeyReply(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str
     label: str
     key: str
-
-
-DriftReply = DriftReport
 
 
 def job_reply(job: Job, *, owner: str | None = None) -> JobReply:

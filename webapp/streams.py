@@ -9,7 +9,7 @@ import msgspec
 from anyio import to_thread
 from litestar.response.sse import ServerSentEventMessage
 
-from reconflow.errors import JobNotFoundError
+from reconflow.errors import NotFoundError
 from reconflow.jobs.records import User
 from reconflow.jobs.service import JobService
 from reconflow.jobs.states import FINISHED
@@ -28,7 +28,7 @@ async def job_stream(
             # Asked before the log is read, so that the last line is never missed.
             ended = await to_thread.run_sync(_has_ended, service, user, job_id)
             events = await to_thread.run_sync(partial(service.events, user, job_id, after_id=after_id))
-        except JobNotFoundError:  # deleted while somebody was listening
+        except NotFoundError:  # deleted while somebody was listening
             return
         for event in events:
             after_id = event.id

@@ -23,20 +23,17 @@ class Access(msgspec.Struct, frozen=True):
     jti: str
     """The token's own id; empty for API keys."""
     expires_at: float
-    issued_at: float = 0.0
+    issued_at: float
 
 
 def encode_token(user: User, *, secret: str, lifetime_s: int) -> str:
     """Return an access token for a user."""
-    now = time.time()  # not in whole seconds: tokens of before a new password are told from those of after it
-    claims = {"sub": user.user_id, "name": user.name, "role": user.role, "iss": _ISSUER, "iat": now}
-    return jwt.encode(claims | {"exp": now + lifetime_s, "jti": uuid.uuid4().hex}, secret, algorithm=_ALGORITHM)
+    return _encode(user, {"iss": _ISSUER}, secret=secret, lifetime_s=lifetime_s)
 
 
 def encode_link(user: User, job_id: str, *, secret: str, lifetime_s: int) -> str:
-    """Return a token that lets a browser fetch what one job made, without a header."""
-    claims = {"sub": user.user_id, "name": user.name, "role": user.role, "job": job_id, "iss": _LINK_ISSUER}
-    return jwt.encode(claims | {"exp": int(time.time()) + lifetime_s, "jti": ""}, secret, algorithm=_ALGORITHM)
+    """Return a token that lets a browser fetch what one job made, without a header, as long as its user may."""
+    return _encode(user, {"iss": _LINK_ISSUER, "job": job_id}, secret=secret, lifetime_s=lifetime_s)
 
 
 def decode_link(token: str, job_id: str, *, secret: str) -> Access:
@@ -66,8 +63,15 @@ def decode_token(token: str, *, secret: str) -> Access:
     return _access(_claims(token, secret=secret, issuer=_ISSUER, what="access token"), "access token")
 
 
+def _encode(user: User, claims: dict[str, str], *, secret: str, lifetime_s: int) -> str:
+    now = time.time()  # not in whole seconds: tokens of before a new password are told from those of after it
+    whose: dict[str, Any] = {"sub": user.user_id, "name": user.name, "role": user.role}
+    itself = {"iat": now, "exp": now + lifetime_s, "jti": uuid.uuid4().hex}
+    return jwt.encode(whose | itself | claims, secret, algorithm=_ALGORITHM)
+
+
 def _claims(token: str, *, secret: str, issuer: str, what: str, require: tuple[str, ...] = ()) -> dict[str, Any]:
-    required = ["sub", "exp", "jti", "role", *require]
+    required = ["sub", "iat", "exp", "jti", "role", *require]
     try:
         return jwt.decode(token, secret, algorithms=[_ALGORITHM], issuer=issuer, options={"require": required})
     except jwt.ExpiredSignatureError as error:
@@ -82,4 +86,4 @@ def _access(claims: dict[str, Any], what: str) -> Access:
     except msgspec.ValidationError as error:
         raise CredentialsError(f"The {what} is not valid") from error
     user = User(user_id=str(claims["sub"]), name=str(claims.get("name", "")), role=role, created_at=0.0)
-    return Access(user, str(claims["jti"]), float(claims["exp"]), float(claims.get("iat", 0)))
+    return Access(user, str(claims["jti"]), float(claims["exp"]), float(claims["iat"]))

@@ -115,6 +115,10 @@ class AccountBook:
                 connection.execute(stronger.values(password_hash=self._hasher.hash(password)))
         return struct_of(row, User)
 
+    def log_in(self, name: str, password: str, *, address: str, lifetime_s: float) -> TokenPair:
+        """Return a first refresh token for who knows name and password; raises as :meth:`check_password`."""
+        return self.start_session(self.check_password(name, password, address=address), lifetime_s=lifetime_s)
+
     def _count_attempt(self, name: str, address: str) -> list[int]:
         """Count a login as failed before its password is looked at, so that guesses made at once count too."""
         subjects = {f"name:{name}": _MOST_FAILURES["name"], f"address:{address}": _MOST_FAILURES["address"]}
@@ -177,7 +181,7 @@ class AccountBook:
             connection.execute(insert(revoked_tokens).values(jti=jti, expires_at=expires_at))
 
     def user_of_access(self, user_id: str, jti: str, *, issued_at: float) -> User:
-        """Return the account of an access token as it is now.
+        """Return the account of an access token, or of a link, as it is now.
 
         Raises
         ------
@@ -190,7 +194,7 @@ class AccountBook:
         with reading(self._engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
         if row is None or row["revoked"] or issued_at < row["tokens_from"]:
-            raise CredentialsError("The access token was revoked")
+            raise CredentialsError("The token was revoked")
         return struct_of(row, User)
 
     def create_api_key(self, user_id: str, label: str) -> tuple[ApiKey, str]:

@@ -24,11 +24,11 @@ from reconflow import errors
 from reconflow.config import IngestConfig
 from reconflow.core.drift import DriftReport
 from reconflow.core.images import Unreadable
+from reconflow.core.scenes import FEWEST_IMAGES
 from reconflow.errors import InputError, NotExaminedError, ReconflowError, TooFewImagesError
 
 logger = logging.getLogger(__name__)
 
-FEWEST_IMAGES = 3
 _SAMPLE = 120
 """Photos the drift check looks at: medians of more of them hardly move."""
 _TIMEOUT_S = 600

@@ -3,7 +3,7 @@
 import msgspec
 
 from reconflow.core.drift import DriftReport, Severity
-from reconflow.errors import JobNotFoundError
+from reconflow.errors import NotFoundError
 from reconflow.jobs.records import Job
 from reconflow.jobs.results import JobResult, RunDetails
 
@@ -37,7 +37,7 @@ def job_insights(job: Job, result: JobResult) -> JobInsights:
 def _details(result: JobResult) -> RunDetails | None:
     try:
         return result.details()
-    except JobNotFoundError:
+    except NotFoundError:
         return None
 
 

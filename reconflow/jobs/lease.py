@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 
 from reconflow.errors import Cancelled, ReconflowError, StoreError
+from reconflow.jobs.claims import Claims
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import Job
 from reconflow.jobs.states import PROGRESS, Stage, engine_progress
@@ -46,6 +47,7 @@ class Lease:
         """Set once the claim belongs to somebody else."""
         self.claim = claim
         self._ledger = ledger
+        self._claims = Claims(ledger)
         self._job_id = job.job_id
         self._lease_s = lease_s
         self._deadline = deadline
@@ -103,7 +105,7 @@ class Lease:
     def _tell(self, kind: str, stage: Stage, progress: float, message: str) -> bool:
         """Return whether the ledger took it. One that does not answer costs a line of the log, never the job."""
         try:
-            ours = self._ledger.advance(
+            ours = self._claims.advance(
                 self._job_id, self.claim, stage=stage, progress=progress, message=message, kind=kind
             )
         except StoreError as error:
@@ -120,7 +122,7 @@ class Lease:
     def _renew(self) -> None:
         while not self._ended.wait(min(1.0, self._lease_s / _RENEWALS)):
             try:
-                if not self._ledger.renew(self._job_id, self.claim, lease_s=self._lease_s):
+                if not self._claims.renew(self._job_id, self.claim, lease_s=self._lease_s):
                     self.lost.set()
                 if self._ledger.is_cancel_requested(self._job_id):
                     self._cancelled.set()

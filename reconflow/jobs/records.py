@@ -30,7 +30,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     scene_name: str
     stage: Stage = "queued"
     progress: float = 0.0
-    """Percent; never goes back while a job runs."""
+    """Percent; never goes back while a job runs. One that waits is at 0, though it ran before."""
     message: str = ""
     created_at: float
     started_at: float | None = None

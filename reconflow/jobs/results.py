@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from reconflow.errors import JobNotFoundError
+from reconflow.errors import NotFoundError
 
 
 class ClusterEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class RunDetails(msgspec.Struct, frozen=True, kw_only=True):
 class JobResult:
     """The published files of one job.
 
-    Every method raises :class:`JobNotFoundError` where the job has no such file: a scene without points has no PLY.
+    Every method raises :class:`NotFoundError` where the job has no such file: a scene without points has no PLY.
     """
 
     def __init__(self, folder: Path):
@@ -91,19 +91,19 @@ class JobResult:
         """Return one cloud by the name it was published under."""
         found = {path.name: path for path in self.ply_paths()}.get(filename)
         if found is None:
-            raise JobNotFoundError(f"the job has no file {filename!r}")
+            raise NotFoundError(f"the job has no file {filename!r}")
         return found
 
     def zip_of_plys(self) -> Path:
         """Return the ZIP of all clouds."""
         if not self.ply_paths():
-            raise JobNotFoundError("the job has no point cloud: no 3D point could be reconstructed")
+            raise NotFoundError("the job has no point cloud: no 3D point could be reconstructed")
         return self._file("plys.zip")
 
     def zip_of_models(self) -> Path:
         """Return the ZIP of COLMAP's binary models, a folder each."""
         if not self.clusters():
-            raise JobNotFoundError("the job has no model")
+            raise NotFoundError("the job has no model")
         return self._file("models.zip")
 
     def csv(self, *, kaggle: bool = False) -> bytes:
@@ -137,7 +137,7 @@ class JobResult:
             shown = [entry for entry in self.images() if entry.name in places]
             name = max(shown, key=lambda entry: entry.inliers).name if shown else ""
         if name not in places:
-            raise JobNotFoundError(f"the job has no picture of {name!r}")
+            raise NotFoundError(f"the job has no picture of {name!r}")
         return self._file(f"{'previews' if large else 'thumbnails'}/{places[name]}").read_bytes()
 
     def cameras(self) -> dict[str, Any]:
@@ -155,10 +155,10 @@ class JobResult:
 
     def _require_cluster(self, name: str) -> None:
         if name not in {entry.name for entry in self.clusters()}:
-            raise JobNotFoundError(f"the job has no model {name!r}")
+            raise NotFoundError(f"the job has no model {name!r}")
 
     def _file(self, name: str) -> Path:
         path = self.folder / name
         if not path.is_file():
-            raise JobNotFoundError(f"the job has no {name}")
+            raise NotFoundError(f"the job has no {name}")
         return path

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from reconflow.config import config_from_tree
 from reconflow.errors import Cancelled, ClusterError, ReconflowError, RunFolderBusyError, StoreError
+from reconflow.jobs.claims import Claims
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.lease import Lease
 from reconflow.jobs.ledger import Ledger
@@ -65,6 +66,7 @@ class Runner:
     def __init__(self, settings: ServiceSettings, ledger: Ledger, name: str):
         self._settings = settings
         self._ledger = ledger
+        self._claims = Claims(ledger)
         self._name = name
         self._files = DataFolder(settings.data_dir, min_free_bytes=settings.min_free_bytes)
         self._stopping = threading.Event()
@@ -180,7 +182,7 @@ class Runner:
             # A name of its own for each claim: an attempt that was given up must not renew the next one's lease.
             claim = f"{self._name}:{uuid.uuid4().hex[:8]}"
             besides = {*self._running, *self._passed_over}
-            job = self._ledger.claim(claim, lease_s=self._settings.lease_s, besides=besides)
+            job = self._claims.take(claim, lease_s=self._settings.lease_s, besides=besides)
             if job is None:
                 return None
             lease = Lease(
@@ -268,14 +270,14 @@ class Runner:
                 job, lease, "failed", hint("timeout"), error=f"not done after {minutes:.0f} minutes", code="timeout"
             )
         else:
-            self._insist(lambda: self._ledger.release(job.job_id, lease.claim))
+            self._insist(lambda: self._claims.release(job.job_id, lease.claim))
 
     def _leave_to_another(self, job: Job, lease: Lease) -> None:
         """Give a job back whose last runner was only slow, and has yet to see that it is not its own any more."""
         logger.warning("job %s: the runner that had it before still works on it", job.job_id)
         self._passed_over[job.job_id] = time.monotonic() + self._settings.lease_s
         message = "Waiting for the process that had the job before."
-        self._insist(lambda: self._ledger.release(job.job_id, lease.claim, message=message))
+        self._insist(lambda: self._claims.release(job.job_id, lease.claim, message=message))
 
     def _finish(
         self,
@@ -290,7 +292,7 @@ class Runner:
     ) -> None:
         numbers = {name: getattr(facts, name) for name in _FACTS} if facts else {}
         ended = self._insist(
-            lambda: self._ledger.finish(
+            lambda: self._claims.finish(
                 job.job_id,
                 lease.claim,
                 stage=stage,

@@ -13,20 +13,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from reconflow.config import PipelineConfig, config_to_tree
 from reconflow.core.drift import DriftReport
 from reconflow.errors import (
     ForbiddenError,
     InputError,
-    JobNotFoundError,
     JobStateError,
-    NotReadyError,
+    NotFoundError,
     StoreError,
     TooLargeError,
 )
 from reconflow.jobs import intake
+from reconflow.jobs.ended_jobs import EndedJobs
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.forms import UploadForm, check_form, parsed_options
 from reconflow.jobs.job_insights import JobInsights, job_insights
@@ -37,8 +35,8 @@ from reconflow.jobs.records import Job, JobEvent, JobPage, User, is_uuid
 from reconflow.jobs.removal import remove_job
 from reconflow.jobs.results import ClusterEntry, JobResult
 from reconflow.jobs.retrain import retrain
+from reconflow.jobs.service_status import ServiceStatus, alive_runners, best_device, service_status
 from reconflow.jobs.settings import ServiceSettings
-from reconflow.jobs.stage_times import stage_seconds
 from reconflow.jobs.states import FINISHED, may_cancel, may_retry
 from reconflow.jobs.uploads import Upload, Uploads
 from reconflow.jobs.wishes import Wishes
@@ -47,20 +45,8 @@ from reconflow.store.publish import publishing
 logger = logging.getLogger(__name__)
 
 EVENTS_AT_ONCE = 500
-_ALIVE_S = 15
-"""A runner tells of itself every few seconds; after so many without a word it counts as gone."""
 _UPLOAD_GROWS = 3
 """A job needs about so many times its upload: the ZIP, the unpacked photos, and what is made of them."""
-
-
-class ServiceNumbers(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gauges of ``/metrics`` show."""
-
-    active_jobs: int
-    queued_jobs: int
-    oldest_queued_s: float
-    ready: bool
-    free_bytes: int
 
 
 class JobService:
@@ -156,10 +142,13 @@ class JobService:
     def _accept(self, owner: User, upload: Path, form: UploadForm, *, job_id: str) -> Job:
         check_form(form)
         config = self._options.config(parsed_options(form.options))
+        self.files.delete(job_id)  # what an attempt left that a crash ended before the ledger knew of the job
+        stored = self.ledger.job_of_key(owner.user_id, form.idempotency_key)
+        if stored is not None:  # sent again: no minutes for a look at what is there already
+            return stored
         size = upload.stat().st_size
         self._check_size(size)
         self.require_space(size)
-        self.files.delete(job_id)  # what an attempt left that a crash ended before the ledger knew of the job
         with publishing(self.files.job(job_id)) as partial:
             (partial / "run").mkdir(parents=True)
             seen = intake.look_at(
@@ -202,7 +191,7 @@ class JobService:
         """Return a job; to its owner, or to an administrator."""
         job = self.ledger.job(job_id) if is_uuid(job_id) else None
         if job is None or (job.owner_id != user.user_id and user.role != "admin"):
-            raise JobNotFoundError(f"there is no job {job_id}")
+            raise NotFoundError(f"there is no job {job_id}")
         return job
 
     def jobs(self, user: User, *, cursor: str | None = None, limit: int = 50, **wanted: Any) -> JobPage:
@@ -258,7 +247,7 @@ class JobService:
         self.job(user, job_id)
         try:
             return JobResult(self.files.result(job_id)).clusters()
-        except JobNotFoundError:
+        except NotFoundError:
             return []
 
     def insights(self, user: User, job_id: str) -> JobInsights:
@@ -311,41 +300,16 @@ class JobService:
             While no worker is up.
 
         """
-        alive = self.ledger.runners(seen_since=time.time() - _ALIVE_S)
-        ready = [runner.device for runner in alive if runner.device]
-        if not ready:
-            raise NotReadyError("workers are still starting" if alive else "no worker is up")
-        return max(ready, key=lambda device: (device != "cpu", device))
+        return best_device(alive_runners(self.ledger))
 
     def options_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the options, the presets, what jobs start from, and which methods can run here."""
         return self._options.described()
 
-    def numbers(self) -> ServiceNumbers:
-        """Return what the gauges show now."""
-        counts = self.ledger.counts()
-        alive = self.ledger.runners(seen_since=time.time() - _ALIVE_S)
-        return ServiceNumbers(
-            active_jobs=counts.leased,
-            queued_jobs=counts.stages.get("queued", 0),
-            oldest_queued_s=counts.oldest_queued_s,
-            ready=any(runner.device for runner in alive),
-            free_bytes=self.files.free_bytes(),
-        )
+    def status(self) -> ServiceStatus:
+        """Return how the service is doing now."""
+        return service_status(self.ledger, self.files)
 
-    def latest_finish(self) -> float:
-        """Return when the job that ended last did; 0 where none has."""
-        return self.ledger.latest_finish()
-
-    def finished_after(self, at: float) -> list[Job]:
-        """Return the jobs that ended after a time, in order."""
-        return self.ledger.finished_after(at)
-
-    def n_readable(self, job: Job) -> int | None:
-        """Return how many of a job's photos could be read; ``None`` where it ended before it had a result."""
-        details = job_insights(job, JobResult(self.files.result(job.job_id))).details
-        return None if details is None else details.n_readable
-
-    def stage_seconds(self, job: Job) -> dict[str, float]:
-        """Return how long an ended job was in each of its stages."""
-        return stage_seconds(self.ledger, job.job_id)
+    def ended_jobs(self) -> EndedJobs:
+        """Return what tells of everybody's jobs that end from now on, each once."""
+        return EndedJobs(self.ledger, self.files)

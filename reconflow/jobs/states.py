@@ -6,7 +6,9 @@
        └──────────┴────────────┴─────────────┴───────────────┴─▶ failed | cancelled
 
 A worker or a process may die at any point: the job is then claimed again and goes through the same stages from what is
-stored, so an active job may fall back to ``extracting``, but the progress that people see never does.
+stored, so an active job may fall back to ``extracting``, but the progress that people see does not. A runner that is
+told to end gives its jobs back: they are ``queued`` again, at no progress like all that wait, and go on before others
+begin.
 """
 
 from typing import Literal
@@ -17,7 +19,6 @@ from reconflow.errors import (
     ConfigError,
     DiskFullError,
     NoImagesError,
-    NoModelError,
     ReconflowError,
     TooFewImagesError,
     WeightsError,
@@ -115,7 +116,6 @@ _CODES: tuple[tuple[type[ReconflowError], ErrorCode], ...] = (
     (Cancelled, "cancelled"),
     (TooFewImagesError, "too_few_images"),
     (NoImagesError, "no_images"),
-    (NoModelError, "no_model"),
     (ConfigError, "bad_options"),
     (WeightsError, "bad_options"),
     (ClusterError, "worker_lost"),

@@ -88,8 +88,8 @@ runners = Table(
     Column("seen_at", Double, nullable=False),
 )
 
-turns = Table(
-    "turns",
+wishes = Table(
+    "wishes",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("taken_at", Double, nullable=False),

@@ -25,7 +25,7 @@ import msgspec
 from reconflow import errors
 from reconflow.errors import (
     InputError,
-    JobNotFoundError,
+    NotFoundError,
     OffsetError,
     ReconflowError,
     ThrottledError,
@@ -128,7 +128,7 @@ class Uploads:
 
         Raises
         ------
-        JobNotFoundError
+        NotFoundError
             If there is none.
         UploadEndedError
             If it was refused, or nothing came for too long.
@@ -218,7 +218,7 @@ class Uploads:
             shutil.rmtree(doomed, ignore_errors=True)
         for folder in sorted(self._folder.iterdir()):
             if is_uuid(folder.name) and self._is_late(folder):
-                with suppress(UploadBusyError, JobNotFoundError):
+                with suppress(UploadBusyError, NotFoundError):
                     if (folder / "photos.zip").exists():
                         with self._locked(folder.name):
                             self._remove(folder.name)
@@ -229,14 +229,14 @@ class Uploads:
 
     def _path(self, upload_id: str) -> Path:
         if not is_uuid(upload_id):
-            raise JobNotFoundError("there is no such upload")
+            raise NotFoundError("there is no such upload")
         return self._folder / upload_id / "photos.zip"
 
     def _read(self, owner_id: str, upload_id: str, *, late: bool = False) -> Upload:
         path = self._path(upload_id)
         about = _about(path.parent)
         if about is None or about.owner_id != owner_id:
-            raise JobNotFoundError("there is no such upload")
+            raise NotFoundError("there is no such upload")
         upload = Upload(
             upload_id=upload_id,
             about=about,
@@ -258,7 +258,7 @@ class Uploads:
         try:
             file = self._path(upload_id).open("r+b", buffering=0)
         except FileNotFoundError as error:
-            raise JobNotFoundError("there is no such upload") from error
+            raise NotFoundError("there is no such upload") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -15,7 +15,8 @@ from reconflow.jobs.database import reading, writing
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.retrain import retrain
 from reconflow.jobs.settings import ServiceSettings
-from reconflow.jobs.tables import RETRAIN, turns
+from reconflow.jobs.tables import RETRAIN
+from reconflow.jobs.tables import wishes as table
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class Wishes:
     def take(self, *, cooldown_s: float, hold_s: float) -> str | None:
         """Return the job whose upload asks for retraining, if that is due; nobody else gets it for ``hold_s``."""
         now = time.time()
-        due = and_(turns.c.name == RETRAIN, turns.c.due_at <= now)
-        query = select(turns.c.wanted_by, turns.c.taken_at).where(due)
+        due = and_(table.c.name == RETRAIN, table.c.due_at <= now)
+        query = select(table.c.wanted_by, table.c.taken_at).where(due)
         with reading(self._engine) as connection:  # the usual case, nothing is wanted, takes no write lock
             if connection.execute(query).first() is None:
                 return None
@@ -82,4 +83,4 @@ def grant_wish(wishes: Wishes, settings: ServiceSettings) -> None:
 
 
 def _change(**values: Any) -> Any:
-    return update(turns).where(turns.c.name == RETRAIN).values(**values)
+    return update(table).where(table.c.name == RETRAIN).values(**values)

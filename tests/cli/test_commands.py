@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +96,14 @@ def test_bad_input_is_one_sentence_and_exit_code_two(arguments, sentence, tmp_pa
     assert sentence in errors
     assert "Traceback" not in errors
     assert len(errors.strip().splitlines()) == 1
+
+
+def test_a_disk_without_room_for_the_photos_is_a_place_that_cannot_be_written(tmp_path, capfd, monkeypatch):
+    packed = shutil.make_archive(str(tmp_path / "photos"), "zip", noise(tmp_path / "photos", 4))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    assert main(["run", packed, "--out", str(tmp_path / "out")]) == 2
+    assert "MB of disk space are missing to unpack the photos" in capfd.readouterr().err
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(photos, tmp_path):

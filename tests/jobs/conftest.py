@@ -1,5 +1,6 @@
 import pytest
 
+from reconflow.jobs.claims import Claims
 from reconflow.jobs.ledger import Ledger
 
 
@@ -7,3 +8,8 @@ from reconflow.jobs.ledger import Ledger
 def ledger(database_url):
     with Ledger.open(database_url) as found:
         yield found
+
+
+@pytest.fixture
+def claims(ledger):
+    return Claims(ledger)

@@ -32,10 +32,10 @@ def silent(ledger):
 
 
 @pytest.fixture
-def job(ledger):
+def job(ledger, claims):
     fields = {"created_at": time.time(), "options": {}, "drift": DriftReport()}
     ledger.add_job(Job(job_id=str(uuid.uuid4()), owner_id="anna", dataset_name="d", scene_name="s", **fields))
-    return ledger.claim("a", lease_s=60)
+    return claims.take("a", lease_s=60)
 
 
 @pytest.fixture

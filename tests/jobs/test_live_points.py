@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from reconflow.core.viewer_clouds import decode_viewer_cloud
-from reconflow.errors import JobNotFoundError, JobStateError
+from reconflow.errors import JobStateError, NotFoundError
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import User
 from reconflow.jobs.runner_process import RunnerProcess
@@ -31,7 +31,7 @@ def test_points_are_there_before_the_job_has_ended_and_gone_with_its_end(tmp_pat
                 archive.write(path, path.name)
         job_id = service.accept_upload(ANNA, upload, options=SMALL).job_id
         assert service.live_cloud(ANNA, job_id) is None
-        with pytest.raises(JobNotFoundError):
+        with pytest.raises(NotFoundError):
             service.live_cloud(BEN, job_id)
         seen, deadline = set(), time.monotonic() + 240
         with RunnerProcess(settings):

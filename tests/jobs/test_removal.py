@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reconflow.core.drift import DriftReport
+from reconflow.jobs.claims import Claims
 from reconflow.jobs.files import DataFolder
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import Job
@@ -61,7 +62,7 @@ def test_a_job_that_is_tried_again_while_expired_ones_are_removed_stays_and_the_
             found = super().expired(now)
             self.retry(again)
             if stage == "extracting":
-                assert self.claim("runner", lease_s=60).job_id == again
+                assert Claims(self).take("runner", lease_s=60).job_id == again
             return sorted(found, key=lambda job: job.job_id != again)
 
     keep_house(ledger=Interrupted(ledger.engine, retention_s=0.0), files=files)

@@ -212,7 +212,7 @@ def chore(service, times=1):
 
 def time_passes(service, seconds):
     with service.ledger.engine.begin() as connection:
-        connection.execute(text(f"UPDATE turns SET taken_at = taken_at - {seconds}, due_at = due_at - {seconds}"))
+        connection.execute(text(f"UPDATE wishes SET taken_at = taken_at - {seconds}, due_at = due_at - {seconds}"))
 
 
 def reasons(airflow):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from reconflow.core.submission import OUTLIERS, read_poses
-from reconflow.errors import JobNotFoundError, JobStateError
+from reconflow.errors import JobStateError, NotFoundError
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import User
 from reconflow.jobs.runner_process import RunnerProcess
@@ -90,7 +90,7 @@ def test_an_upload_becomes_clouds_poses_and_tables(service, photos):
     assert kaggle[0][0] == "image_id"
     assert sum(image.registered for image in result.images()) == 6
     assert result.thumbnail(rows[0].image)[:2] == b"\xff\xd8"
-    with pytest.raises(JobNotFoundError):
+    with pytest.raises(NotFoundError):
         result.ply("../../jwt-secret")
 
 
@@ -118,7 +118,7 @@ def test_photos_that_share_nothing_fail_with_a_code_and_a_hint(service, noise):
     assert (job.stage, job.error_code, job.progress) == ("failed", "no_matches", 0)
     assert "overlap" in job.message
     assert not service.result(ANNA, job_id).clusters()
-    with pytest.raises(JobNotFoundError, match="no point cloud"):
+    with pytest.raises(NotFoundError, match="no point cloud"):
         service.result(ANNA, job_id).zip_of_plys()
 
 
@@ -135,7 +135,7 @@ def test_progress_never_goes_back_and_every_stage_is_told(service, photos):
 def test_one_user_does_not_see_anothers_jobs(service, photos):
     job_id = upload(service, photos)
     for ask in (service.job, service.cancel, service.delete, service.events, service.clusters, service.insights):
-        with pytest.raises(JobNotFoundError):
+        with pytest.raises(NotFoundError):
             ask(BEN, job_id)
     assert service.jobs(BEN).jobs == ()
     assert service.job(msgspec.structs.replace(BEN, role="admin"), job_id).job_id == job_id

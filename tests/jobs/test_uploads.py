@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from reconflow.errors import JobNotFoundError, UploadBusyError
+from reconflow.errors import NotFoundError, UploadBusyError
 from reconflow.jobs.forms import UploadForm
 from reconflow.jobs.uploads import Uploads
 
@@ -44,7 +44,7 @@ def test_a_lock_holds_among_processes_and_falls_with_its_holder(uploads, tmp_pat
 def test_a_deletion_cut_short_is_finished_by_the_next_sweep(uploads, tmp_path):
     upload_id = begin(uploads)
     (tmp_path / "uploads" / upload_id).rename(tmp_path / "uploads" / f".deleted-{upload_id}")
-    with pytest.raises(JobNotFoundError):
+    with pytest.raises(NotFoundError):
         uploads.get(ANNA, upload_id)
     uploads.sweep()
     assert list((tmp_path / "uploads").iterdir()) == []

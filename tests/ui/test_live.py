@@ -11,6 +11,7 @@ from PIL import Image
 from reconflow.core.drift import DriftReport
 from reconflow.core.models import Model
 from reconflow.core.viewer_clouds import encode_viewer_cloud
+from reconflow.jobs.claims import Claims
 from reconflow.jobs.ledger import Ledger
 from reconflow.jobs.records import Job
 from reconflow.store.publish import publishing
@@ -33,7 +34,7 @@ def mapped(service):
                 f"UPDATE jobs SET runner = 'us', lease_until = 1e12 WHERE job_id = '{job.job_id}'"
             )
         yield ledger, job.job_id, place
-        ledger.finish(job.job_id, "us", stage="cancelled", message="Cancelled.")
+        Claims(ledger).finish(job.job_id, "us", stage="cancelled", message="Cancelled.")
         ledger.delete(job.job_id)
 
 
@@ -55,7 +56,7 @@ def pixels(canvas):
 
 def advance(ledger, job_id, placed):
     message = f"reconstruct: {placed} of 20"
-    assert ledger.advance(job_id, "us", stage="triangulating", progress=70 + placed / 2, message=message)
+    assert Claims(ledger).advance(job_id, "us", stage="triangulating", progress=70 + placed / 2, message=message)
 
 
 def test_whoever_cancels_sees_that_it_is_under_way(signed_in, mapped):
@@ -71,7 +72,7 @@ def test_whoever_cancels_sees_that_it_is_under_way(signed_in, mapped):
     advance(ledger, job_id, 3)
     page.get_by_text("3 of 20").first.wait_for()
     assert under_way.is_disabled()
-    ledger.finish(job_id, "us", stage="cancelled", message="Cancelled.")
+    Claims(ledger).finish(job_id, "us", stage="cancelled", message="Cancelled.")
     page.get_by_role("heading", name="This job was cancelled").wait_for()
 
 
@@ -106,6 +107,6 @@ def test_points_are_drawn_as_they_come_and_go_with_the_jobs_end(signed_in, mappe
     page.get_by_text("30,000 points so far").wait_for()
     shot(page, "job-live")
     assert set(asked) <= {200, 204, 304}
-    ledger.finish(job_id, "us", stage="cancelled", message="Cancelled.")
+    Claims(ledger).finish(job_id, "us", stage="cancelled", message="Cancelled.")
     page.get_by_role("heading", name="This job was cancelled").wait_for()
     assert page.get_by_role("region", name="Points so far").count() == 0

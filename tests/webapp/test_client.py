@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 import reconflow as rf
-from reconflow.errors import InputError, JobStateError, StoreError, UnreachableError
+from reconflow.errors import InputError, JobStateError, JobTimeoutError, StoreError, UnreachableError
 
 PASSWORD = "correct horse"
 
@@ -21,14 +21,16 @@ PASSWORD = "correct horse"
 class Cable:
     """A connection to a service that breaks after every ``limit`` bytes from the client.
 
-    Its first ``lost`` answers never arrive: they end the connection.
+    Its first ``away`` connections are those of a proxy whose service is away; its first ``lost`` answers never arrive:
+    they end the connection.
     """
 
-    def __init__(self, url, limit, lost=0):
+    def __init__(self, url, limit, lost=0, away=0):
         host, port = url.removeprefix("http://").split(":")
         self._target = (host, int(port))
         self._limit = limit
         self._lost = lost
+        self.away = away
         self.sent = 0
         self.breaks = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -45,6 +47,12 @@ class Cable:
 
     def _carry(self, client):
         carried = 0
+        if self.away:
+            self.away -= 1
+            with client:
+                client.recv(1 << 16)
+                client.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>")
+            return
         with client, socket.create_connection(self._target) as service, contextlib.suppress(OSError):
             while carried < self._limit:
                 ready, _, _ = select.select([client, service], [], [], 10)
@@ -72,13 +80,19 @@ class Cable:
 def cable(web):
     made = []
 
-    def lay(limit, lost=0):
-        made.append(Cable(web.url, limit, lost))
+    def lay(limit=1 << 30, **trouble):
+        made.append(Cable(web.url, limit, **trouble))
         return made[-1]
 
     yield lay
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def anna(web):
+    """Her key, for scripts."""
+    return web.anna.post("/auth/keys", json={"label": "script"}).json()["key"]
 
 
 def enlarged(archive, size):
@@ -109,10 +123,9 @@ def test_a_resumable_upload_goes_on_over_a_connection_that_breaks_again_and_agai
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-def test_an_upload_whose_answer_is_lost_is_sent_once_more_and_makes_one_job(web, cable, photos, lost):
-    wire = cable(1 << 30, lost)
-    key = web.anna.post("/auth/keys", json={"label": "script"}).json()["key"]
-    with rf.Client(wire.url, api_key=key) as client:
+def test_an_upload_whose_answer_is_lost_is_sent_once_more_and_makes_one_job(cable, photos, anna, lost):
+    wire = cable(lost=lost)
+    with rf.Client(wire.url, api_key=anna) as client:
         if lost == 1:
             job_id = client.upload(photos, dataset_name="lost once")
             assert [job["job_id"] for job in client.jobs(dataset="lost once")] == [job_id]
@@ -154,6 +167,35 @@ def test_waiting_outlasts_a_service_that_is_not_ready(web, photos, monkeypatch):
         monkeypatch.setattr(web.service, "job", lambda *given: failing(broken) or ask(*given))
         assert client.wait(job_id, progress=False)["stage"] == "cancelled"
         assert broken == []
+
+
+def test_a_proxy_whose_service_restarts_ends_neither_a_wait_nor_an_upload(web, cable, photos, anna):
+    first, second = cable(away=2), cable(away=2)
+    with rf.Client(first.url, api_key=anna) as client:
+        job_id = client.upload(photos, resumable=True)
+    web.service.ledger.request_cancel(job_id)
+    with rf.Client(second.url, api_key=anna) as client:
+        assert client.wait(job_id, progress=False)["stage"] == "cancelled"
+    assert first.away == second.away == 0
+
+
+def test_a_proxy_that_goes_on_saying_so_is_told_as_a_service_that_does_not_answer(cable, anna):
+    with rf.Client(cable(away=1000).url, api_key=anna, patience_s=0.5) as client:
+        for ask in (client.jobs, lambda: client.wait("x", progress=False)):
+            with pytest.raises(UnreachableError, match="502"):
+                ask()
+
+
+def test_waiting_ends_in_time_whether_the_service_answers_or_not(web, cable, photos, anna):
+    with rf.Client(web.url, api_key=anna) as client:
+        job_id = client.upload(photos)
+        with pytest.raises(JobTimeoutError, match=r"after 0\.1 seconds: queued"):
+            client.wait(job_id, progress=False, timeout_s=0.1)
+    with rf.Client(cable(away=1000).url, api_key=anna) as client:
+        begun = time.monotonic()
+        with pytest.raises(TimeoutError, match=r"after 0\.9 seconds: queued"):
+            client.wait(job_id, progress=False, timeout_s=0.9)
+        assert time.monotonic() - begun < 10
 
 
 def failing(errors):

@@ -14,7 +14,7 @@ import reconflow as rf
 from reconflow.core.clouds import read_ply
 from reconflow.core.submission import read_poses
 from reconflow.core.viewer_clouds import decode_viewer_cloud
-from reconflow.errors import CredentialsError, InputError, JobNotFoundError
+from reconflow.errors import CredentialsError, InputError, NotFoundError
 from reconflow.jobs.runner_process import RunnerProcess
 from reconflow.world.photos import make_sample
 
@@ -189,7 +189,7 @@ def test_the_client_raises_what_the_service_says(web, tmp_path):
     ):
         client.jobs()
     with rf.Client(web.url, username="anna", password=PASSWORD) as client:
-        with pytest.raises(JobNotFoundError, match="there is no job"):
+        with pytest.raises(NotFoundError, match="there is no job"):
             client.job("nothing")
         with pytest.raises(InputError, match="does not exist"):
             client.upload(tmp_path / "nothing")

@@ -41,6 +41,47 @@ def test_a_role_counts_at_once(web, carla):
     assert web.admin.patch("/users/nobody", json={"role": "user"}).status_code == 404
 
 
+@pytest.fixture
+def opens(web, carla, small_zip):
+    """Says what a link that she made opens: her own job, or, as long as she administers, that of somebody else."""
+
+    web.admin.patch(f"/users/{carla['user_id']}", json={"role": "admin"})
+    photos, token = {"file": ("photos.zip", small_zip)}, carla["token"]
+    made = {
+        "hers": web.anybody.post("/upload", files=photos, headers=token),
+        "anna's": web.anna.post("/upload", files=photos),
+    }
+    jobs = {whose: answer.json()["job_id"] for whose, answer in made.items()}
+    links = {whose: web.anybody.post(f"/jobs/{job}/links", headers=token).json() for whose, job in jobs.items()}
+
+    def told(whose):
+        asked = {"link": links[whose]["link"]}
+        return web.anybody.get(f"/download/jobs/{jobs[whose]}/report", params=asked).status_code
+
+    return told
+
+
+LET_IN = 409
+"""The job has not ended."""
+
+
+def test_links_of_a_removed_account_are_worthless(web, carla, opens):
+    assert opens("hers") == LET_IN
+    web.admin.delete(f"/users/{carla['user_id']}")
+    assert opens("hers") == 401
+
+
+def test_links_go_by_the_role_that_an_account_has_now(web, carla, opens):
+    assert opens("anna's") == LET_IN
+    web.admin.patch(f"/users/{carla['user_id']}", json={"role": "user"})
+    assert (opens("anna's"), opens("hers")) == (404, LET_IN)
+
+
+def test_a_new_password_ends_links(web, carla, opens):
+    web.admin.patch(f"/users/{carla['user_id']}", json={"password": "another horse"})
+    assert opens("hers") == 401
+
+
 def test_a_password_that_was_reset_ends_sessions(web, carla):
     answer = web.admin.patch(f"/users/{carla['user_id']}", json={"password": "another horse"})
     assert answer.status_code == 200

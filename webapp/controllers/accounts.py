@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
-from reconflow.errors import JobNotFoundError
+from reconflow.errors import NotFoundError
 from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.records import Role, TokenPair
 from reconflow.jobs.settings import ServiceSettings
@@ -57,12 +57,13 @@ async def log_in(
 ) -> TokenReply:
     """Trade name and password for an access token and a refresh token."""
     address = request.client.host if request.client else ""
-
-    def begin() -> TokenPair:
-        user = accounts.check_password(data.username, data.password, address=address)
-        return accounts.start_session(user, lifetime_s=settings.refresh_expiry_seconds)
-
-    return _tokens(request, await to_thread.run_sync(begin, limiter=lanes.passwords), settings)
+    pair = await to_thread.run_sync(
+        lambda: accounts.log_in(
+            data.username, data.password, address=address, lifetime_s=settings.refresh_expiry_seconds
+        ),
+        limiter=lanes.passwords,
+    )
+    return _tokens(request, pair, settings)
 
 
 @post("/auth/refresh", opt=PUBLIC, status_code=200, tags=["accounts"], responses=problems(), sync_to_thread=True)
@@ -110,7 +111,7 @@ def delete_key(
 ) -> None:
     """Make an API key worthless."""
     if not accounts.delete_api_key(request.auth.user.user_id, key_id):
-        raise JobNotFoundError("there is no such key")
+        raise NotFoundError("there is no such key")
 
 
 @get("/users", guards=[administrators_only], tags=["accounts"], responses=problems(403), sync_to_thread=True)

@@ -45,12 +45,13 @@ async def begin(
     """Trade name and password for an access token, and a refresh token in a cookie."""
     _require_own_page(request)
     address = request.client.host if request.client else ""
-
-    def log_in() -> TokenPair:
-        user = accounts.check_password(data.username, data.password, address=address)
-        return accounts.start_session(user, lifetime_s=settings.refresh_expiry_seconds)
-
-    return _session(request, await to_thread.run_sync(log_in, limiter=lanes.passwords), settings)
+    pair = await to_thread.run_sync(
+        lambda: accounts.log_in(
+            data.username, data.password, address=address, lifetime_s=settings.refresh_expiry_seconds
+        ),
+        limiter=lanes.passwords,
+    )
+    return _session(request, pair, settings)
 
 
 @post(

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
-from reconflow.errors import CredentialsError, ForbiddenError, JobNotFoundError
+from reconflow.errors import CredentialsError, ForbiddenError, NotFoundError
 from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.records import Role
 from webapp.errors import problems
@@ -45,7 +45,7 @@ async def change(
         lambda: accounts.change_user(user_id, role=data.role, password=data.password), limiter=lanes.passwords
     )
     if user is None:
-        raise JobNotFoundError("there is no such account")
+        raise NotFoundError("there is no such account")
     return UserReply(user_id=user.user_id, name=user.name, role=user.role, created_at=user.created_at)
 
 
@@ -60,7 +60,7 @@ async def change(
 def remove(user_id: FromPath[str], accounts: Accounts) -> None:
     """Remove an account with its sessions and API keys. Its jobs stay, for administrators to look after."""
     if not accounts.remove_user(user_id):
-        raise JobNotFoundError("there is no such account")
+        raise NotFoundError("there is no such account")
 
 
 @get("/admin/keys", guards=[administrators_only], tags=["accounts"], responses=problems(403), sync_to_thread=True)
@@ -80,7 +80,7 @@ def list_keys(accounts: Accounts) -> KeysReply:
 def delete_key(key_id: FromPath[str], accounts: Accounts) -> None:
     """Make anybody's API key worthless."""
     if not accounts.delete_api_key(None, key_id):
-        raise JobNotFoundError("there is no such key")
+        raise NotFoundError("there is no such key")
 
 
 @put("/auth/password", status_code=204, tags=["accounts"], responses=problems(403))

@@ -8,6 +8,7 @@ import uuid
 import pytest
 from sqlalchemy import insert
 
+from reconflow.jobs.stage_times import stage_seconds
 from reconflow.jobs.tables import events
 
 
@@ -151,5 +152,5 @@ def test_a_long_log_is_read_in_parts_and_counted_whole(web, small_zip, upload):
         after = parts[-1]["next_after"]
     ids = [event["id"] for part in parts for event in part["events"]]
     assert ([len(part["events"]) for part in parts], ids) == ([500, 113], sorted(set(ids)))
-    seconds = web.service.stage_seconds(ledger.job(job_id))
+    seconds = stage_seconds(ledger, job_id)
     assert seconds == {"extracting": 1, "matching": 300, "triangulating": 1, "decimating": 2}

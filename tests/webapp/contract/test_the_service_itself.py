@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from reconflow.jobs.claims import Claims
 from reconflow.jobs.records import RunnerState
 
 
@@ -101,7 +102,7 @@ def test_drift_is_counted_once_for_an_upload_however_often_its_job_ends(web, sma
 def test_a_job_whose_runner_is_gone_is_not_worked_on(tmp_path, small_zip, own_site, upload):
     with own_site(tmp_path) as web:
         upload(web.anna, small_zip)
-        web.service.ledger.claim("runner", lease_s=0.5)
+        Claims(web.service.ledger).take("runner", lease_s=0.5)
         assert "\nactive_jobs_total 1.0\n" in web.anybody.get("/metrics").text
         deadline = time.monotonic() + 10
         while "\nactive_jobs_total 0.0\n" not in web.anybody.get("/metrics").text:

@@ -1,5 +1,6 @@
 """What is taken as an upload, and what is refused."""
 
+import base64
 import contextlib
 import io
 import time
@@ -78,6 +79,25 @@ def test_the_same_idempotency_key_gives_the_same_job(web, small_zip, upload):
     ids = {upload(web.anna, small_zip, headers=headers).json()["job_id"] for _ in range(2)}
     assert len(ids) == 1
     assert upload(web.ben, small_zip, headers=headers).json()["job_id"] not in ids
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+def test_what_comes_under_a_key_again_is_not_looked_at_and_leaves_nothing(web, small_zip, upload, resumable):
+    job_id = upload(web.anna, small_zip, headers={"Idempotency-Key": "again"}).json()["job_id"]
+    before = sorted(web.service.files.jobs.iterdir())
+    if resumable:
+        told = {"Tus-Resumable": "1.0.0", "Upload-Length": "9", "Content-Type": "application/offset+octet-stream"}
+        key = {"Upload-Metadata": f"idempotency_key {base64.b64encode(b'again').decode()}"}
+        place = web.anna.post("/uploads", content=b"not a zip", headers=told | key).headers["location"]
+        answer = web.anna.post(f"{place}/job")
+        assert [path.name for path in (web.service.files.uploads / place.rpartition("/")[2]).iterdir()] == [
+            "about.json"
+        ]
+    else:
+        answer = upload(web.anna, b"not a zip", headers={"Idempotency-Key": "again"})
+    assert (answer.status_code, answer.json()["job_id"]) == (202, job_id)
+    assert sorted(web.service.files.jobs.iterdir()) == before
+    assert list(web.service.files.incoming.iterdir()) == []
 
 
 def test_an_upload_over_the_limit_is_refused_before_it_is_stored(tmp_path, small_zip, own_site, upload):
