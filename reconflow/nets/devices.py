@@ -36,6 +36,11 @@ def torch_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() and not _CHOICE.on_cpu else "cpu")
 
 
+def cuda_of_torch() -> str:
+    """Return the version of CUDA that torch was built for, such as ``13.0``; empty where it is for CPUs only."""
+    return torch.version.cuda or ""
+
+
 def spares_memory(call: Callable[P, T]) -> Callable[P, T]:
     """Make a call on one photo survive a device whose memory runs out.
 

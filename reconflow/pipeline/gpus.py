@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import takewhile
 from typing import Any, Literal, TypeVar
 
-from reconflow.errors import ClusterError
+from reconflow.errors import ClusterError, DependencyError
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ NO_GPU = {VISIBLE: ""}
 _UUIDS = ("GPU-", "MIG-")
 HOW_TO_USE_GPUS = "`pip install 'reconflow[cuda13]'`, or cuda12, gives each GPU a worker of its own"
 """What to do where dask-cuda is not installed."""
+_HOW_TO_GET_TORCH = "https://pytorch.org/get-started/locally has the command"
 
 
 def visible_gpus() -> tuple[str, ...]:
@@ -33,7 +34,7 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def chosen_gpus(wanted: Literal["auto"] | int) -> tuple[str, ...]:
-    """Name so many of the GPUs this process may use; ``auto`` takes all.
+    """Name so many of the GPUs this process may use; ``auto`` takes all, or none where torch can use none.
 
     Where nothing can count them, because dask-cuda is not installed, they are taken to be there.
 
@@ -41,10 +42,16 @@ def chosen_gpus(wanted: Literal["auto"] | int) -> tuple[str, ...]:
     ------
     ClusterError
         If there are fewer.
+    DependencyError
+        If so many are wanted and torch can use none.
 
     """
     if wanted == "auto":
-        return visible_gpus()
+        found = visible_gpus()
+        if found and (lack := torch_lacks()):
+            logger.warning("GPUs are here, and stay unused: %s", lack)
+            return ()
+        return found
     count = _count() if wanted else 0
     if count is None:
         have = listed(os.environ.get(VISIBLE, ",".join(map(str, range(wanted)))), sys.maxsize)
@@ -54,6 +61,8 @@ def chosen_gpus(wanted: Literal["auto"] | int) -> tuple[str, ...]:
         here = {0: "none is", 1: "1 is"}.get(len(have), f"{len(have)} are")
         asked = "1 GPU is" if wanted == 1 else f"{wanted} GPUs are"
         raise ClusterError(f"{asked} wanted and {here} here: ask for fewer, or look at {VISIBLE}")
+    if count and (lack := torch_lacks()):
+        raise DependencyError(f"networks cannot run on the GPUs here: {lack}")
     return have[:wanted]
 
 
@@ -77,6 +86,28 @@ def device_here(*, offers_gpu: bool) -> str:
     if not names:
         return "GPU" if offers_gpu else "cpu"
     return _asked(lambda driver: _described(driver, names[0])) or "GPU"
+
+
+def torch_lacks() -> str:
+    """Return what keeps torch from using GPUs here, and what to install; empty where it should see them.
+
+    CUDA is not started for it: torch tells which CUDA it was built for, and the driver which one it knows.
+    """
+    if importlib.util.find_spec("torch") is None:
+        return "torch is not installed; `pip install 'reconflow[learned]'`"
+    from reconflow.nets.devices import cuda_of_torch  # torch takes seconds to load
+
+    built_for = cuda_of_torch()
+    if not built_for:
+        return f"the torch installed is for CPUs only; install one for CUDA ({_HOW_TO_GET_TORCH})"
+    known = _asked(lambda driver: int(driver.nvmlSystemGetCudaDriverVersion())) if _has_dask_cuda() else None
+    if known is not None and known // 1000 < int(built_for.partition(".")[0]):
+        own = f"{known // 1000}.{known % 1000 // 10}"
+        return (
+            f"the torch installed is for CUDA {built_for}, and the driver of the GPUs knows {own}; "
+            f"update the driver, or install a torch for CUDA {known // 1000} ({_HOW_TO_GET_TORCH})"
+        )
+    return ""
 
 
 def unused_gpu() -> str:

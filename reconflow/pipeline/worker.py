@@ -2,8 +2,10 @@
 
 import functools
 
+from reconflow.errors import DependencyError
 from reconflow.nets.protocols import Extractor
 from reconflow.nets.registry import create_extractor
+from reconflow.pipeline.gpus import torch_lacks
 from reconflow.pipeline.run_context import RunContext
 
 
@@ -21,8 +23,19 @@ def bound_memory(context: RunContext, *, needed: bool) -> None:
         bound_gpu_memory(context.config.execution.gpu_memory_fraction)
 
 
-def sees_gpu() -> bool:
-    """Tell whether networks of this process run on a GPU."""
+def on_gpu(*, offered: bool) -> bool:
+    """Tell whether networks of this process run on a GPU; ``offered`` is whether its worker offers one.
+
+    Raises
+    ------
+    DependencyError
+        If torch does not see the one that is offered: on a core the run would take days, and nobody would know why.
+
+    """
     from reconflow.nets.devices import torch_device  # torch: only where a network runs
 
-    return torch_device().type == "cuda"
+    seen = torch_device().type == "cuda"
+    if offered and not seen:
+        why = torch_lacks() or "`reconflow doctor` on its machine tells more"
+        raise DependencyError(f"a worker offers a GPU that torch does not see there: {why}")
+    return seen

@@ -13,10 +13,10 @@ from PIL import Image
 from reconflow.config import load_config
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord
-from reconflow.errors import StoreError
+from reconflow.errors import DependencyError, StoreError
 from reconflow.nets.batches import batch_runner
 from reconflow.pipeline import tasks
-from reconflow.pipeline.control import RunLine
+from reconflow.pipeline.control import RunLine, TaskControl
 from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.work_items import extract_task
 from reconflow.store.features import read_features
@@ -75,7 +75,7 @@ def extract(tmp_path, photos, monkeypatch):
 
     def run(extractor, *, gpu, images=photos):
         batch_runner.cache_clear()
-        monkeypatch.setattr(tasks, "sees_gpu", lambda: gpu)
+        monkeypatch.setattr(tasks, "on_gpu", lambda **_: gpu)
         monkeypatch.setattr(tasks, "extractor", lambda _: extractor)
         outcome = tasks.extract(extract_task(images, "xfeat"), context)
         stored = read_features(open_root(context.store), list(outcome.refs.values()))
@@ -136,6 +136,15 @@ def test_a_photo_that_cannot_be_read_is_told_and_the_others_are_there(extract, p
 def test_what_concerns_the_run_ends_the_task(extract):
     with pytest.raises(StoreError):
         extract(Told(fails=[3], error=StoreError("the store is gone")), gpu=True)
+
+
+@pytest.mark.parametrize("body", [tasks.extract, tasks.encode])
+def test_a_network_on_a_worker_whose_gpu_torch_does_not_see_ends_the_run(body, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(TaskControl, "has_gpu", True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    context = RunContext(str(tmp_path / "store"), load_config(), {"xfeat": "f" * 40}, "", RunLine("test"))
+    with pytest.raises(DependencyError, match="a worker offers a GPU that torch does not see"):
+        body(extract_task(photos, "xfeat"), context)
 
 
 def test_photos_are_read_while_a_gpu_works(extract, monkeypatch):

@@ -12,6 +12,7 @@ from reconflow.errors import ClusterError, DependencyError
 from reconflow.pipeline.cluster import open_client, placement
 from reconflow.pipeline.gpus import chosen_gpus, device_here, listed, unused_gpu, visible_gpus
 from reconflow.pipeline.staff import Staff
+from reconflow.pipeline.worker import on_gpu
 
 
 @pytest.mark.parametrize(
@@ -59,11 +60,67 @@ def test_gpus_that_are_not_here_are_counted(machine, visible, wanted, told):
         chosen_gpus(wanted)
 
 
+@pytest.mark.parametrize(
+    ("cuda_of_torch", "told"),
+    [("", "is for CPUs only; install one"), ("14.1", r"is for CUDA 14\.1, and the driver of the GPUs knows 13\.0")],
+)
+def test_gpus_that_torch_cannot_use_are_left_alone_and_asking_for_them_tells_what_to_install(
+    machine, cuda_of_torch, told, caplog
+):
+    machine(2, cuda_of_torch=cuda_of_torch)
+    assert chosen_gpus("auto") == chosen_gpus(0) == ()
+    assert re.search(f"GPUs are here, and stay unused: the torch installed {told}", caplog.text)
+    with pytest.raises(DependencyError, match=f"networks cannot run on the GPUs here: the torch installed {told}"):
+        chosen_gpus(1)
+
+
+def test_a_torch_for_an_older_cuda_of_the_same_generation_will_do(machine):
+    machine(2, cuda_of_torch="12.6")
+    assert chosen_gpus(2) == chosen_gpus("auto") == ("0", "1")
+
+
+def test_where_there_is_no_gpu_torch_is_not_asked_for(machine, monkeypatch):
+    machine()
+    monkeypatch.setattr("reconflow.pipeline.gpus.torch_lacks", lambda: pytest.fail("there is no GPU"))
+    assert chosen_gpus("auto") == chosen_gpus(0) == ()
+
+
+def test_a_worker_whose_gpu_torch_does_not_see_says_so_instead_of_using_a_core(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert not on_gpu(offered=False)
+    monkeypatch.setattr("reconflow.nets.devices.cuda_of_torch", lambda: "")
+    with pytest.raises(DependencyError, match=r"a worker offers a GPU that torch does not see there: .* for CPUs only"):
+        on_gpu(offered=True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert on_gpu(offered=True)
+    assert on_gpu(offered=False)  # of a cluster that knows no resources
+
+
 @pytest.mark.parametrize(("gpus", "told"), [(None, "none: the CPU is used"), (4, "2: 2, 3")])
 def test_doctor_tells_which_gpus_there_are(machine, gpus, told, capsys):
     machine(gpus, visible="2,3")
     main(["doctor"])
     assert re.search(rf"GPUs through dask-cuda +{told}", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("cuda_of_torch", "seen", "told"),
+    [
+        ("", False, ["for CPUs only", "2: 0, 1; they stay unused: the torch installed is for CPUs only"]),
+        ("13.0", False, [r"for CUDA 13\.0, which is not usable here", "2: 0, 1\n"]),
+        ("13.0", True, [r"for CUDA 13\.0, which is usable here", "2: 0, 1\n"]),
+    ],
+)
+def test_doctor_tells_whether_torch_can_use_them(machine, monkeypatch, cuda_of_torch, seen, told, capsys):
+    torch = pytest.importorskip("torch")
+    machine(2, cuda_of_torch=cuda_of_torch)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: seen)
+    monkeypatch.setenv("COLUMNS", "200")
+    main(["doctor"])
+    said = capsys.readouterr().out
+    for line, words in zip(("torch \\(learned models\\)", "GPUs through dask-cuda"), told, strict=True):
+        assert re.search(rf"{line} .*{words}", said)
 
 
 def test_no_gpu_is_visible_where_none_may_be(machine):

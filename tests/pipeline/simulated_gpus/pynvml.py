@@ -28,6 +28,10 @@ def nvmlInit():
         raise NVMLError_DriverNotLoaded
 
 
+def nvmlSystemGetCudaDriverVersion():
+    return 13000
+
+
 def nvmlDeviceGetCount():
     return int(os.environ["SIMULATED_GPUS"])
 
