@@ -100,7 +100,8 @@ def client_with(workers: int, devices: Sequence[str], *, most: int) -> Client:
     if not devices or cluster is None:
         return client
     for number in range(workers):
-        options = {"nthreads": 1, "resources": {GPU: 1}, "env": {VISIBLE: devices[number % len(devices)]}}
+        own = {"resources": {GPU: 1}, "env": {VISIBLE: devices[number % len(devices)]}}
+        options = {"nthreads": 1, "memory_limit": "0", **own}
         cluster.worker_spec[f"gpu-{number}"] = {"cls": Nanny, "options": options}
     cluster.scale(len(cluster.worker_spec))
     client.wait_for_workers(len(cluster.worker_spec), timeout=120)

@@ -103,7 +103,7 @@ def open_client(
         CPU worker processes of a local cluster; one per core by default.
     gpus : "auto" or int
         How many GPUs to use, of those that ``CUDA_VISIBLE_DEVICES`` lists; ``auto`` takes all where dask-cuda is
-        installed and finds some. 0 keeps to the CPU.
+        installed and finds some that torch can use. 0 keeps to the CPU.
     mapper_threads : int, optional
         Cores that mapping may use; all by default.
     dashboard : str, optional
@@ -121,7 +121,7 @@ def open_client(
     ClusterError
         If the scheduler does not answer, there are fewer GPUs, or workers of a local cluster do not start.
     DependencyError
-        If GPUs are asked for and dask-cuda is not installed.
+        If GPUs are asked for and dask-cuda is not installed, or torch cannot use them.
 
     """
     dask.config.set(_DASK)
@@ -290,7 +290,8 @@ async def serve_workers(
     }
     nannies = [Nanny(address, **common) for _ in range(workers)]
     for gpu in gpus:
-        own: dict[str, Any] = {"resources": {GPU: 1}, "env": {VISIBLE: gpu}}
+        # One core's share of the memory would not do: torch with CUDA takes some gigabytes by itself.
+        own: dict[str, Any] = {"resources": {GPU: 1}, "env": {VISIBLE: gpu}, "memory_limit": "0"}
         nannies.append(Nanny(address, name=f"gpu-{gpu}-{uuid.uuid4().hex[:8]}", **(common | own)))
     if mapper_threads:
         mapper: dict[str, Any] = {
