@@ -85,9 +85,19 @@ def bound_gpu_memory(fraction: float) -> None:
         torch.cuda.set_per_process_memory_fraction(fraction)
 
 
+def multiplies_in_bfloat16() -> bool:
+    """Tell whether the current CUDA device multiplies in bfloat16 by itself, which those before Ampere only imitate."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Return the context in which matrix products run at a precision; ``auto`` is bfloat16 on a GPU, else float32."""
-    wanted = ("bf16" if device.type == "cuda" else "fp32") if precision == "auto" else precision
+    """Return the context in which matrix products run at a precision.
+
+    ``auto`` is float32 on a CPU, and on a GPU bfloat16, or float16 where it has no bfloat16.
+    """
+    wanted = precision
+    if wanted == "auto":
+        wanted = "fp32" if device.type != "cuda" else "bf16" if multiplies_in_bfloat16() else "fp16"
     return torch.autocast(device.type, dtype=_DTYPES.get(wanted, torch.bfloat16), enabled=wanted in _DTYPES)
 
 

@@ -22,9 +22,10 @@ from distributed import Client, LocalCluster, Nanny, Worker
 from distributed.deploy.spec import SpecCluster
 from distributed.security import Security
 
+from reconflow.config import Precision
 from reconflow.errors import Cancelled, ClusterError, DependencyError
 from reconflow.pipeline.certificates import unreachable
-from reconflow.pipeline.gpus import HOW_TO_USE_GPUS, NO_GPU, VISIBLE, chosen_gpus
+from reconflow.pipeline.gpus import HOW_TO_USE_GPUS, NO_GPU, VISIBLE, chosen_gpus, has_bfloat16
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """MAPPER resource the best worker offers; 0 where none does and any worker will do."""
     mapper_threads: int
     """Cores to map one scene with when it has a worker for itself."""
+    precision: Precision = "fp32"
+    """What ``auto`` comes to where such tasks run."""
 
 
 class _OwningClient(Client):
@@ -180,12 +183,14 @@ def placement(
             raise Cancelled("the run was cancelled")
         workers = client.scheduler_info(n_workers=-1)["workers"]
         try:
-            return place(workers)
+            found = place(workers)
         except ClusterError as error:
             if time.monotonic() > deadline:
                 raise
             logger.info("waiting for workers: %s", error)
             time.sleep(0.5)
+            continue
+        return msgspec.structs.replace(found, precision=_precision(client, workers)) if GPU in found.learned else found
 
 
 def place(workers: Mapping[str, Mapping[str, Any]]) -> Placement:
@@ -219,6 +224,13 @@ def place(workers: Mapping[str, Mapping[str, Any]]) -> Placement:
         mapper=mapper,
         mapper_threads=math.floor(mapper),
     )
+
+
+def _precision(client: Client, workers: Mapping[str, Mapping[str, Any]]) -> Precision:
+    """Return what all GPUs that workers offer multiply in by themselves; workers that are just leaving have no say."""
+    offering = sorted(address for address, one in workers.items() if GPU in (one.get("resources") or {}))
+    told: Any = client.run(has_bfloat16, workers=offering, on_error="ignore")
+    return "bf16" if all(told.values()) else "fp16"
 
 
 def available_cores() -> int:

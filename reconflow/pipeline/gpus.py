@@ -22,7 +22,10 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 NO_GPU = {VISIBLE: ""}
 """Environment of a process that keeps to the CPU whatever it runs."""
 
-_UUIDS = ("GPU-", "MIG-")
+_MIG = "MIG-"
+_UUIDS = ("GPU-", _MIG)
+_AMPERE = 8
+"""First compute capability with bfloat16."""
 HOW_TO_USE_GPUS = "`pip install 'reconflow[cuda13]'`, or cuda12, gives each GPU a worker of its own"
 """What to do where dask-cuda is not installed."""
 _HOW_TO_GET_TORCH = "https://pytorch.org/get-started/locally has the command"
@@ -88,6 +91,22 @@ def device_here(*, offers_gpu: bool) -> str:
     return _asked(lambda driver: _described(driver, names[0])) or "GPU"
 
 
+def has_bfloat16() -> bool:
+    """Tell whether the GPU of this process multiplies in bfloat16 by itself, which those before Ampere only imitate.
+
+    The driver knows without CUDA being started; torch is asked where nothing can ask the driver.
+    """
+    names = visible_gpus()
+    if names and names[0].startswith(_MIG):
+        return True  # only GPUs of Ampere and later can be divided
+    generation = _asked(lambda driver: _generation(driver, names[0])) if names else None
+    if generation is not None:
+        return generation >= _AMPERE
+    from reconflow.nets.devices import multiplies_in_bfloat16  # torch takes seconds to load
+
+    return multiplies_in_bfloat16()
+
+
 def torch_lacks() -> str:
     """Return what keeps torch from using GPUs here, and what to install; empty where it should see them.
 
@@ -131,10 +150,18 @@ def _count() -> int | None:
 
 
 def _described(driver: Any, name: str) -> str:
-    by_number, by_uuid = driver.nvmlDeviceGetHandleByIndex, driver.nvmlDeviceGetHandleByUUID
-    handle = by_number(int(name)) if name.isdigit() else by_uuid(name.encode())
+    handle = _handle(driver, name)
     gigabytes = driver.nvmlDeviceGetMemoryInfo(handle).total / (1 << 30)
     return f"{driver.nvmlDeviceGetName(handle)} ({gigabytes:.1f} GB)"
+
+
+def _generation(driver: Any, name: str) -> int:
+    return int(driver.nvmlDeviceGetCudaComputeCapability(_handle(driver, name))[0])
+
+
+def _handle(driver: Any, name: str) -> Any:
+    by_number, by_uuid = driver.nvmlDeviceGetHandleByIndex, driver.nvmlDeviceGetHandleByUUID
+    return by_number(int(name)) if name.isdigit() else by_uuid(name.encode())
 
 
 def _asked(question: Callable[[Any], T]) -> T | None:

@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from reconflow.nets.batches import BatchRunner  # noqa: E402
-from reconflow.nets.devices import bound_gpu_memory, spares_memory, torch_device  # noqa: E402
+from reconflow.nets.devices import autocast, bound_gpu_memory, spares_memory, torch_device  # noqa: E402
 
 
 @pytest.fixture
@@ -26,6 +26,18 @@ def test_without_a_gpu_there_is_nothing_to_bound(unbounded, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda _: pytest.fail("there is no GPU"))
     bound_gpu_memory(0.5)
+
+
+@pytest.mark.parametrize(
+    ("device", "has_bfloat16", "dtype"),
+    [("cuda", True, torch.bfloat16), ("cuda", False, torch.float16), ("cpu", False, None)],
+)
+def test_precision_left_open_is_what_the_device_has_by_itself(monkeypatch, device, has_bfloat16, dtype):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: has_bfloat16)
+    asked = []
+    monkeypatch.setattr(torch, "autocast", lambda kind, *, dtype, enabled: asked.append((kind, enabled and dtype)))
+    autocast(torch.device(device), "auto")
+    assert asked == [(device, dtype or False)]
 
 
 def test_what_fits_on_no_gpu_is_done_on_the_cpu(monkeypatch):

@@ -169,9 +169,22 @@ def test_a_worker_for_each_gpu_and_cores_that_see_none(machine, visible, seen, d
         assert re.fullmatch(device, device_of(client))
 
 
+@pytest.mark.parametrize(
+    ("generations", "visible", "precision"), [("8 9", "0,1", "bf16"), ("8 7", "0,1", "fp16"), ("7", "MIG-0", "bf16")]
+)
+def test_precision_is_what_every_gpu_that_is_offered_has_by_itself(
+    machine, monkeypatch, generations, visible, precision
+):
+    monkeypatch.setenv("SIMULATED_GENERATIONS", generations)
+    machine(2, visible=visible)
+    with open_client(workers=1) as client:
+        assert placement(client).precision == precision
+
+
 def test_workers_for_cores_see_no_gpu(machine):
     machine(2)
     with open_client(gpus=0, workers=2) as client:
+        assert placement(client).precision == "fp32"
         told = list(client.run(_seen).values())
         assert [env for resources, env in told if "CPU" in resources] == ["", ""]
         assert device_of(client) == "cpu"

@@ -50,6 +50,13 @@ def nvmlDeviceGetName(handle):
     return f"Simulated {handle}"
 
 
+def nvmlDeviceGetCudaComputeCapability(handle):
+    """A GPU is of the generation at its place in ``SIMULATED_GENERATIONS``; of Ampere where there is none."""
+    generations = os.environ.get("SIMULATED_GENERATIONS", "").split()
+    number = int(handle.rpartition("-")[2])
+    return (int(generations[number]) if number < len(generations) else 8, 0)
+
+
 def nvmlDeviceGetMemoryInfo(handle):
     return SimpleNamespace(total=(1 + int(handle.rpartition("-")[2])) << 30, used=0)
 
