@@ -45,6 +45,8 @@ _DASK = {
     # time: keeping them saves the page faults, which were a quarter of all CPU time.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**28,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**28,
+    # Asked for a GPU at the top of a person's script, torch would fix the list of devices before a worker has its own.
+    "distributed.nanny.pre-spawn-environ.PYTORCH_NVML_BASED_CUDA_CHECK": 1,
     "distributed.admin.large-graph-warning-threshold": "100MB",
 }
 

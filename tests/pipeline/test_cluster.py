@@ -66,6 +66,15 @@ def test_a_local_cluster_offers_cores_and_a_mapper_and_closes_with_its_client():
             os.kill(pid, 0)
 
 
+def _environment():
+    return os.environ.get("PYTORCH_NVML_BASED_CUDA_CHECK")
+
+
+def test_torch_does_not_fix_its_devices_in_a_worker_before_that_has_its_own():
+    with open_client(workers=1, gpus=0) as client:
+        assert client.submit(_environment, resources={"CPU": 1}).result(timeout=60) == "1"
+
+
 def test_a_scheduler_that_does_not_answer_is_told_in_seconds():
     started = time.monotonic()
     with pytest.raises(ClusterError, match=r"127\.0\.0\.1:9 cannot be reached"):
