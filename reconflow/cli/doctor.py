@@ -69,11 +69,12 @@ def _gpus() -> str:
 def _torch() -> str:
     """Return torch's version, the CUDA it was built for, and whether it can be used here."""
     found = _version("torch")
-    from reconflow.nets.devices import cuda_of_torch, torch_device
+    from reconflow.nets.devices import cuda_of_torch, trouble_with_cuda
 
     if not (cuda := cuda_of_torch()):
         return f"{found}, for CPUs only"
-    return f"{found}, for CUDA {cuda}, which is {'usable' if torch_device().type == 'cuda' else 'not usable'} here"
+    trouble = trouble_with_cuda()
+    return f"{found}, for CUDA {cuda}, {f'not usable here: {trouble}' if trouble else 'usable here'}"
 
 
 def _methods(console: Console) -> None:

@@ -56,6 +56,18 @@ def cuda_of_torch() -> str:
     return torch.version.cuda or ""
 
 
+def trouble_with_cuda() -> str:
+    """Start CUDA in this process and return what keeps it from starting; empty where it runs.
+
+    ``torch.cuda.is_available`` only counts GPUs on a Dask worker, and does so whatever torch and their driver can do.
+    """
+    try:
+        torch.cuda.init()
+    except (AssertionError, RuntimeError) as error:  # of a torch for CPUs only, and of CUDA
+        return str(error).partition("\n")[0]
+    return ""
+
+
 def spares_memory(call: Callable[P, T]) -> Callable[P, T]:
     """Make a call on one photo survive a device whose memory runs out.
 

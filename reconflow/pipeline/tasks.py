@@ -88,8 +88,8 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     """Extract the features of a batch of photos into one pack."""
     control = TaskControl(context.line, stage="extract", task=task.key)
     learned = EXTRACTORS[task.extractor].learned
-    bound_memory(context, needed=learned)
     gpu = learned and on_gpu(offered=control.has_gpu)
+    bound_memory(context, needed=learned)
     # On cores a batch only leaves the caches, and holds photos that nobody needs yet.
     batches = task.batches(at_most=PHOTOS_IN_A_BATCH if gpu else 1)
     reading = [partial(_read, task.images[place]) for batch in batches for place in batch]
@@ -133,9 +133,9 @@ def _extracted(photos: Mapping[int, Array], task: ExtractTask, context: RunConte
 
 def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     """Encode a batch of photos into one pack."""
-    bound_memory(context, needed=True)
     control = TaskControl(context.line, stage="extract", task=task.key)
     on_gpu(offered=control.has_gpu)
+    bound_memory(context, needed=True)
     images: list[tuple[ImageRecord, np.ndarray]] = []
     failed: dict[str, str] = {}
     for record in task.images:

@@ -60,8 +60,8 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     config = context.config
     ready = ready_methods(config.extract.extractor, config.match.matcher)
     learned = any(one.method.learned for one in ready)
-    bound_memory(context, needed=learned)
     threads = config.execution.threads_beside_gpu if learned and on_gpu(offered=control.has_gpu) else 0
+    bound_memory(context, needed=learned)
     cache = photo_cache(config.execution.feature_cache_mb)
     ahead().wait()
     features, encoded, read = _photos(task.images, root, cache)

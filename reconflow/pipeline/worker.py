@@ -29,13 +29,11 @@ def on_gpu(*, offered: bool) -> bool:
     Raises
     ------
     DependencyError
-        If torch does not see the one that is offered: on a core the run would take days, and nobody would know why.
+        If torch cannot use the one that is offered: on a core the run would take days, and nobody would know why.
 
     """
-    from reconflow.nets.devices import torch_device  # torch: only where a network runs
+    from reconflow.nets.devices import torch_device, trouble_with_cuda  # torch: only where a network runs
 
-    seen = torch_device().type == "cuda"
-    if offered and not seen:
-        why = torch_lacks() or "`reconflow doctor` on its machine tells more"
-        raise DependencyError(f"a worker offers a GPU that torch does not see there: {why}")
-    return seen
+    if offered and (trouble := trouble_with_cuda()):
+        raise DependencyError(f"a worker offers a GPU that torch cannot use there: {torch_lacks() or trouble}")
+    return torch_device().type == "cuda"

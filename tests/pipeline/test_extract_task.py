@@ -139,11 +139,11 @@ def test_what_concerns_the_run_ends_the_task(extract):
 
 
 @pytest.mark.parametrize("body", [tasks.extract, tasks.encode])
-def test_a_network_on_a_worker_whose_gpu_torch_does_not_see_ends_the_run(body, photos, tmp_path, monkeypatch):
+def test_a_network_on_a_worker_whose_gpu_torch_cannot_use_ends_the_run(body, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(TaskControl, "has_gpu", True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("reconflow.nets.devices.trouble_with_cuda", lambda: "the driver is too old")
     context = RunContext(str(tmp_path / "store"), load_config(), {"xfeat": "f" * 40}, "", RunLine("test"))
-    with pytest.raises(DependencyError, match="a worker offers a GPU that torch does not see"):
+    with pytest.raises(DependencyError, match="a worker offers a GPU that torch cannot use there"):
         body(extract_task(photos, "xfeat"), context)
 
 

@@ -85,16 +85,30 @@ def test_where_there_is_no_gpu_torch_is_not_asked_for(machine, monkeypatch):
     assert chosen_gpus("auto") == chosen_gpus(0) == ()
 
 
-def test_a_worker_whose_gpu_torch_does_not_see_says_so_instead_of_using_a_core(monkeypatch):
+def test_a_worker_whose_gpu_torch_cannot_use_says_so_instead_of_using_a_core(monkeypatch):
     torch = pytest.importorskip("torch")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert not on_gpu(offered=False)
-    monkeypatch.setattr("reconflow.nets.devices.cuda_of_torch", lambda: "")
-    with pytest.raises(DependencyError, match=r"a worker offers a GPU that torch does not see there: .* for CPUs only"):
+
+    def too_old():
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 12040).\nUpdate it.")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # there is a GPU, and nothing is known of its use
+    monkeypatch.setattr(torch.cuda, "init", too_old)
+    monkeypatch.setattr("reconflow.nets.devices.cuda_of_torch", lambda: "13.0")
+    with pytest.raises(DependencyError, match=r"a worker offers a GPU that torch cannot use there: .* 12040\)\.$"):
         on_gpu(offered=True)
+    monkeypatch.setattr("reconflow.nets.devices.cuda_of_torch", lambda: "")
+    with pytest.raises(DependencyError, match="the torch installed is for CPUs only"):
+        on_gpu(offered=True)
+
+
+def test_networks_run_on_a_gpu_that_torch_can_use_whether_it_is_offered_or_not(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    for available in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=available: there)
+        assert on_gpu(offered=False) == available
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert on_gpu(offered=True)
-    assert on_gpu(offered=False)  # of a cluster that knows no resources
 
 
 @pytest.mark.parametrize(("gpus", "told"), [(None, "none: the CPU is used"), (4, "2: 2, 3")])
@@ -105,17 +119,16 @@ def test_doctor_tells_which_gpus_there_are(machine, gpus, told, capsys):
 
 
 @pytest.mark.parametrize(
-    ("cuda_of_torch", "seen", "told"),
+    ("cuda_of_torch", "trouble", "told"),
     [
-        ("", False, ["for CPUs only", "2: 0, 1; they stay unused: the torch installed is for CPUs only"]),
-        ("13.0", False, [r"for CUDA 13\.0, which is not usable here", "2: 0, 1\n"]),
-        ("13.0", True, [r"for CUDA 13\.0, which is usable here", "2: 0, 1\n"]),
+        ("", "", ["for CPUs only", "2: 0, 1; they stay unused: the torch installed is for CPUs only"]),
+        ("13.0", "no driver", [r"for CUDA 13\.0, not usable here: no driver", "2: 0, 1\n"]),
+        ("13.0", "", [r"for CUDA 13\.0, usable here", "2: 0, 1\n"]),
     ],
 )
-def test_doctor_tells_whether_torch_can_use_them(machine, monkeypatch, cuda_of_torch, seen, told, capsys):
-    torch = pytest.importorskip("torch")
+def test_doctor_tells_whether_torch_can_use_them(machine, monkeypatch, cuda_of_torch, trouble, told, capsys):
     machine(2, cuda_of_torch=cuda_of_torch)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: seen)
+    monkeypatch.setattr("reconflow.nets.devices.trouble_with_cuda", lambda: trouble)
     monkeypatch.setenv("COLUMNS", "200")
     main(["doctor"])
     said = capsys.readouterr().out
