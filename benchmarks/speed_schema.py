@@ -171,7 +171,7 @@ class WorkerCount(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     match_s: float
     gpu_busy: float | None
-    """Share of time that the devices computed; None without a GPU."""
+    """Share of time that the devices computed; None without a GPU, and where its driver does not tell."""
 
 
 class Workers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="workers"):

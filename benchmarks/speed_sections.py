@@ -105,8 +105,9 @@ def workers(result: Workers) -> str:
         f"{result.device}, {result.devices} GPUs; {result.combination}{settings}: {result.photos} photos,"
         f" {result.pairs} pairs, verification included, {result.rounds} rounds. {sentence(result.on_a_gpu)}"
     )
+    untold = "not told" if result.devices else "not run on a GPU"
     lines = [
-        [str(c.workers), f"{c.match_s:.1f}", "not run on a GPU" if c.gpu_busy is None else f"{c.gpu_busy:.0%}"]
+        [str(c.workers), f"{c.match_s:.1f}", untold if c.gpu_busy is None else f"{c.gpu_busy:.0%}"]
         for c in result.counts
     ]
     rows = table(["workers", "matching, s", "GPU busy"], lines)

@@ -1,13 +1,17 @@
 import importlib
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
+from reconflow.config import load_config
 from reconflow.nets.catalogue import weights_named
 from reconflow.world.photos import make_sample
 
@@ -106,8 +110,15 @@ def test_seconds_of_a_busy_machine_are_told_to_be_none(harness, write):
         assert (said in report.page({"r.json": schema.read_result(write(tree))})) == is_said
 
 
-@pytest.mark.parametrize(("busy", "said"), [(None, "| 2 | 3.0 | not run on a GPU |"), (0.84, "| 2 | 3.0 | 84% |")])
-def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, busy, said):
+@pytest.mark.parametrize(
+    ("devices", "busy", "said"),
+    [
+        (0, None, "| 2 | 3.0 | not run on a GPU |"),
+        (1, None, "| 2 | 3.0 | not told |"),
+        (1, 0.84, "| 2 | 3.0 | 84% |"),
+    ],
+)
+def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, devices, busy, said):
     schema, _, report = harness
     counts = [{"workers": n, "match_s": 6.0 / n, "gpu_busy": busy} for n in (1, 2)]
     tree = {
@@ -115,7 +126,7 @@ def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, busy,
         "machine": MACHINE,
         "device": "D",
         "on_a_gpu": "why",
-        "devices": 1,
+        "devices": devices,
         "photos": 3,
         "pairs": 3,
     }
@@ -123,6 +134,56 @@ def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, busy,
     page = report.page({"r.json": schema.read_result(write(tree))})
     assert said in page
     assert "Why." in page
+
+
+@pytest.fixture
+def speed(harness):
+    """Return a function: the name of a script in ``speed/`` → the script as a module."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"speed_{name}", BENCHMARKS / "speed" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where its dataclasses look for it
+        spec.loader.exec_module(module)
+        loaded.append(spec.name)
+        return module
+
+    loaded = []
+    yield load
+    for name in loaded:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "names"),
+    [(None, 2, ("0", "1")), ("2,3", 2, ("2", "3")), ("MIG-7,MIG-8", 1, ("MIG-7",)), ("", 0, ()), ("5", 0, ())],
+)
+def test_gpus_are_measured_whatever_their_numbers(speed, monkeypatch, visible, count, names):
+    workers = speed("workers")
+    monkeypatch.setattr(workers.torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert workers.gpus() == names
+
+
+def test_a_driver_that_does_not_tell_how_busy_a_gpu_is_ends_no_measurement(speed, monkeypatch):
+    class NVMLError(Exception):
+        pass
+
+    workers = speed("workers")
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(NVMLError=NVMLError))
+    for error in (RuntimeError("device 0 is not visible"), NVMLError("Not Supported")):
+        monkeypatch.setattr(workers.torch.cuda, "utilization", Mock(side_effect=error))
+        assert workers.busy_now(1) is None
+    monkeypatch.setattr(workers.torch.cuda, "utilization", lambda number: 80 + 10 * number)
+    assert workers.busy_now(2) == pytest.approx(0.85)
+
+
+@pytest.mark.parametrize(("threads", "workers", "own"), [(4, 1, 4), (4, 2, 2), (4, 3, 1), (1, 2, 1), (0, 2, 0)])
+def test_workers_of_one_device_have_no_more_threads_than_one_worker_has(speed, threads, workers, own):
+    config = load_config(overrides=[f"execution.threads_beside_gpu={threads}"])
+    assert speed("workers").with_threads_shared(config, by=workers).execution.threads_beside_gpu == own
 
 
 @pytest.mark.parametrize(
