@@ -10,9 +10,12 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+import torch
+from kornia.feature import LightGlue
 
 from reconflow.config import load_config
 from reconflow.nets.catalogue import weights_named
+from reconflow.nets.mast3r.model import Mast3r
 from reconflow.world.photos import make_sample
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -184,6 +187,45 @@ def test_a_driver_that_does_not_tell_how_busy_a_gpu_is_ends_no_measurement(speed
 def test_workers_of_one_device_have_no_more_threads_than_one_worker_has(speed, threads, workers, own):
     config = load_config(overrides=[f"execution.threads_beside_gpu={threads}"])
     assert speed("workers").with_threads_shared(config, by=workers).execution.threads_beside_gpu == own
+
+
+def test_kornia_is_measured_as_it_makes_its_network_by_itself(speed):
+    plain = LightGlue(None, input_dim=64, descriptor_dim=96, n_layers=2, num_heads=1, flash=False)
+    made = speed("lightglue").with_flash(plain)
+    assert made.conf.flash
+    assert all(layer.self_attn.inner_attn.allow_flash for layer in made.transformers)
+    assert vars(made.conf) | {"flash": False} == vars(plain.conf)
+    torch.testing.assert_close(made.state_dict(), plain.state_dict(), rtol=0, atol=0)
+    assert not made.training
+
+
+def test_the_usual_way_runs_in_tf32_and_nothing_else_does(speed, small_weights, monkeypatch):
+    mast3r, seen = speed("mast3r"), []
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [backend.allow_tf32 for backend in backends]
+    plain_decode, plain_match = Mast3r.decode, mast3r.reciprocal_matches
+
+    def noted(plain):
+        def call(*arguments, **options):
+            seen.append([backend.allow_tf32 for backend in backends])
+            return plain(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(Mast3r, "decode", noted(plain_decode))
+    monkeypatch.setattr(mast3r, "reciprocal_matches", noted(plain_match))
+    mast3r.one_by_one([mast3r.noise_photo(seed=seed) for seed in (0, 1)], small_weights, long_edge_px=64)
+    assert seen == [[True, True], before] * 2
+    assert before != [True, True]
+
+
+@pytest.mark.parametrize(("on_a_gpu", "said"), [("measured on a GPU", "TF32"), ("not run on a GPU: none", "fp32")])
+def test_the_usual_way_is_told_with_how_exactly_it_multiplies(harness, write, on_a_gpu, said):
+    side = {"wall_ms": 1.0, "cpu_ms": 1.0, "matches": 3.0}
+    tree = {"kind": "dense", "machine": MACHINE, "device": "D", "on_a_gpu": on_a_gpu, "weights": "w", "photos": 2}
+    tree |= {"pairs": 1, "long_edge_px": 64, "precision": "auto", "rounds": 1, "ours": side, "usual": side}
+    tree |= {"wall_ratio": 1.0, "cpu_ratio": 1.0, "usual_matches_kept": 1.0}
+    assert f"| pair by pair, {said}, encoded anew |" in harness[2].page({"r.json": harness[0].read_result(write(tree))})
 
 
 @pytest.mark.parametrize(
