@@ -9,8 +9,9 @@
 The usual way, as the authors' scripts go about it and written anew here, takes the pairs one by one in float32: it
 encodes both photos again for each order of a pair, decodes, and matches. Ours encodes every photo once, keeps the
 tokens in half precision, and decodes batches of pairs in both orders at a time. On a GPU the usual way's network runs
-in TF32, as its authors' does. Neither side computes the point heads, which the usual way would. Without ``--weights`` the network has seeded ones: of the official sizes its time is that of
-the real one, and its matches mean nothing; a small one tells how the orders of work compare. Photos are noise.
+in TF32, as its authors' does. Neither side computes the point heads, which the usual way would. Without ``--weights``
+the network has seeded ones: of the official sizes its time is that of the real one, and its matches mean nothing; a
+small one tells how the orders of work compare. Photos are noise.
 """
 
 import argparse

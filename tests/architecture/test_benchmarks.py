@@ -189,6 +189,22 @@ def test_workers_of_one_device_have_no_more_threads_than_one_worker_has(speed, t
     assert speed("workers").with_threads_shared(config, by=workers).execution.threads_beside_gpu == own
 
 
+def test_all_that_measuring_on_a_gpu_lacks_is_told_at_once(harness, monkeypatch, tmp_path):
+    ready = importlib.import_module("gpu_ready")
+    monkeypatch.setattr(ready, "trouble_with_cuda", lambda: "no NVIDIA driver")
+    monkeypatch.setattr(ready.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(ready, "find_weights", lambda weights: None if weights.name == "xfeat" else tmp_path)
+    assert ready.lacking() == [
+        "torch can use no GPU here: no NVIDIA driver",
+        "nothing asks the GPUs' driver: `pip install nvidia-ml-py`",
+        "weights are missing: `reconflow weights fetch xfeat`",
+    ]
+    monkeypatch.setattr(ready, "trouble_with_cuda", lambda: "")
+    monkeypatch.setattr(ready.importlib.util, "find_spec", lambda _: "there")
+    monkeypatch.setattr(ready, "find_weights", lambda _: tmp_path)
+    assert ready.lacking() == []
+
+
 def test_kornia_is_measured_as_it_makes_its_network_by_itself(speed):
     plain = LightGlue(None, input_dim=64, descriptor_dim=96, n_layers=2, num_heads=1, flash=False)
     made = speed("lightglue").with_flash(plain)
