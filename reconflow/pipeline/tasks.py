@@ -134,13 +134,15 @@ def _extracted(photos: Mapping[int, Array], task: ExtractTask, context: RunConte
 def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     """Encode a batch of photos into one pack."""
     control = TaskControl(context.line, stage="extract", task=task.key)
-    on_gpu(offered=control.has_gpu)
+    gpu = on_gpu(offered=control.has_gpu)
     bound_memory(context, needed=True)
+    reading = [partial(_read, record) for record in task.images]
+    photos = begun(reading, threads=context.config.execution.threads_beside_gpu if gpu else 0)
     images: list[tuple[ImageRecord, np.ndarray]] = []
     failed: dict[str, str] = {}
     for record in task.images:
         control.check()
-        read = _read(record)
+        read = next(photos)
         if isinstance(read, str):
             failed[record.name] = read
         else:

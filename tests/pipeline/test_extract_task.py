@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -145,6 +146,29 @@ def test_a_network_on_a_worker_whose_gpu_torch_cannot_use_ends_the_run(body, pho
     context = RunContext(str(tmp_path / "store"), load_config(), {"xfeat": "f" * 40}, "", RunLine("test"))
     with pytest.raises(DependencyError, match="a worker offers a GPU that torch cannot use there"):
         body(extract_task(photos, "xfeat"), context)
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_photos_to_encode_are_read_by_several_threads_beside_a_gpu(photos, tmp_path, monkeypatch, gpu):
+    plain, readers, encoded = tasks.read_image, set(), []
+    together = threading.Barrier(2 if gpu else 1, timeout=10)
+
+    def noted(path):
+        readers.add(threading.current_thread().name)
+        together.wait()
+        return plain(path)
+
+    def encode(images):
+        encoded.extend(int(image[0, 0, 0]) // 10 for image in images)
+        raise RuntimeError("seen enough")
+
+    monkeypatch.setattr(tasks, "read_image", noted)
+    monkeypatch.setattr(tasks, "on_gpu", lambda **_: gpu)
+    monkeypatch.setattr(tasks, "encoder", lambda *_: SimpleNamespace(encode=encode))
+    context = RunContext(str(tmp_path / "store"), load_config(), {}, "", RunLine("test"), encodings={"any": "e" * 40})
+    assert len(tasks.encode(extract_task(photos, "any"), context).failed) == len(photos)
+    assert encoded == list(range(len(photos)))
+    assert (len(readers) > 1) == gpu
 
 
 def test_photos_are_read_while_a_gpu_works(extract, monkeypatch):
