@@ -7,6 +7,8 @@ JOBS   ?= 2
 TORCH  ?= torch==2.13.0
 SETS   ?= $(if $(RECONFLOW_TEST_DATA),$(wildcard $(RECONFLOW_TEST_DATA)/dev/*))
 ROUNDS ?= 3
+comma  := ,
+FIRST_GPU := $(firstword $(subst $(comma), ,$(or $(CUDA_VISIBLE_DEVICES),0)))
 PAGE   := webapp/static/index.html
 
 .DEFAULT_GOAL := help
@@ -54,11 +56,11 @@ bench: $(STAMP)  ## measure whole runs beside plain COLMAP: make bench SETS="FOL
 
 bench-gpu: $(STAMP)  ## where GPUs are, check and time their paths: make bench-gpu PHOTOS=FOLDER
 	@test -d "$(PHOTOS)" || { echo 'Name a folder of some 200 photos: make bench-gpu PHOTOS=FOLDER'; exit 1; }
-	@$(BIN)/python -c 'import torch; torch.cuda.is_available() or exit("torch sees no GPU here")'
-	$(BIN)/python -m pytest -m gpu tests
+	@$(BIN)/python benchmarks/gpu_ready.py
+	$(BIN)/python -m pytest -m gpu -rs tests
 	$(BIN)/python benchmarks/speed/lightglue.py "$(PHOTOS)" --json benchmarks/results/lightglue-gpu.json
 	$(BIN)/python benchmarks/speed/mast3r.py --seeded official --long-edge 512 --photos 24 --json benchmarks/results/mast3r-gpu.json
-	CUDA_VISIBLE_DEVICES=0 $(BIN)/python benchmarks/speed/workers.py "$(PHOTOS)" --json benchmarks/results/workers-gpu.json
+	CUDA_VISIBLE_DEVICES=$(FIRST_GPU) $(BIN)/python benchmarks/speed/workers.py "$(PHOTOS)" --json benchmarks/results/workers-gpu.json
 	$(BIN)/python benchmarks/report.py
 
 format: $(STAMP)  ## format the code

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from readings import Machine, Reading
+from speed_schema import MEASURED_ON_A_GPU
 
 _SAMPLE_S = 0.1
 
@@ -75,7 +76,7 @@ def network_device() -> tuple[str, str]:
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.get_device_name(), "measured on a GPU"
+        return torch.cuda.get_device_name(), MEASURED_ON_A_GPU
     return f"CPU, {torch.get_num_threads()} threads", "not run on a GPU: none on this machine"
 
 

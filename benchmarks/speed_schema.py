@@ -3,6 +3,9 @@
 import msgspec
 from readings import Machine, Reading
 
+MEASURED_ON_A_GPU = "measured on a GPU"
+"""What is told of a result where networks ran on one; elsewhere that they did not, and why."""
+
 
 class AlikedModel(msgspec.Struct, frozen=True, kw_only=True):
     """One model; milliseconds a photo, medians over photos and rounds."""
@@ -115,7 +118,7 @@ class Dense(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="de
     machine: Machine
     device: str
     on_a_gpu: str
-    """``measured on a GPU``, or that it was not, and why."""
+    """``MEASURED_ON_A_GPU``, or that it was not, and why."""
     weights: str
     photos: int
     pairs: int
@@ -155,7 +158,7 @@ class Batches(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     machine: Machine
     device: str
     on_a_gpu: str
-    """``measured on a GPU``, or that it was not, and why."""
+    """``MEASURED_ON_A_GPU``, or that it was not, and why."""
     photos: int
     pairs: int
     long_edge_px: int
@@ -171,7 +174,7 @@ class WorkerCount(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     match_s: float
     gpu_busy: float | None
-    """Share of time that the devices computed; None without a GPU."""
+    """Share of time that the devices computed; None without a GPU, and where its driver does not tell."""
 
 
 class Workers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="workers"):
@@ -180,7 +183,7 @@ class Workers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     machine: Machine
     device: str
     on_a_gpu: str
-    """``measured on a GPU``, or that it was not, and why."""
+    """``MEASURED_ON_A_GPU``, or that it was not, and why."""
     devices: int
     """GPUs that the workers go round."""
     photos: int

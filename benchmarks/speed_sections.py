@@ -3,7 +3,18 @@
 import statistics
 
 from markdown import machine, peak, sentence, table
-from speed_schema import Batches, Dense, DenseSide, LeanAlikedResult, Matching, Page, Planning, Service, Workers
+from speed_schema import (
+    MEASURED_ON_A_GPU,
+    Batches,
+    Dense,
+    DenseSide,
+    LeanAlikedResult,
+    Matching,
+    Page,
+    Planning,
+    Service,
+    Workers,
+)
 
 
 def aliked(result: LeanAlikedResult) -> str:
@@ -69,7 +80,8 @@ def dense(result: Dense) -> str:
         f"{result.device}; {result.weights}; {result.photos} photos of {result.long_edge_px} px, {result.pairs} pairs,"
         f" {result.precision}, {result.rounds} rounds. {sentence(result.on_a_gpu)}"
     )
-    sides = {"photos once, pairs in batches": result.ours, "pair by pair, fp32, encoded anew": result.usual}
+    exactly = "TF32" if result.on_a_gpu == MEASURED_ON_A_GPU else "fp32"
+    sides = {"photos once, pairs in batches": result.ours, f"pair by pair, {exactly}, encoded anew": result.usual}
     lines = [[name, *_side_cells(side)] for name, side in sides.items()]
     rows = table(["order of work", "ms a pair", "CPU ms a pair", "matches a pair"], lines)
     ratios = (
@@ -81,9 +93,11 @@ def dense(result: Dense) -> str:
 
 def batches(result: Batches) -> str:
     """LightGlue in batches and pair by pair."""
+    exactly = "fp32 with attention in fp16" if result.on_a_gpu == MEASURED_ON_A_GPU else "fp32"
     about = (
         f"{result.device}; {result.photos} photos of {result.long_edge_px} px, {result.keypoints} keypoints at most,"
-        f" {result.pairs} pairs, {result.precision} against fp32, {result.rounds} rounds. {sentence(result.on_a_gpu)}"
+        f" {result.pairs} pairs, {result.precision} against {exactly}, {result.rounds} rounds."
+        f" {sentence(result.on_a_gpu)}"
     )
     lines: list[list[str]] = []
     for model in result.models:
@@ -105,8 +119,9 @@ def workers(result: Workers) -> str:
         f"{result.device}, {result.devices} GPUs; {result.combination}{settings}: {result.photos} photos,"
         f" {result.pairs} pairs, verification included, {result.rounds} rounds. {sentence(result.on_a_gpu)}"
     )
+    untold = "not told" if result.devices else "not run on a GPU"
     lines = [
-        [str(c.workers), f"{c.match_s:.1f}", "not run on a GPU" if c.gpu_busy is None else f"{c.gpu_busy:.0%}"]
+        [str(c.workers), f"{c.match_s:.1f}", untold if c.gpu_busy is None else f"{c.gpu_busy:.0%}"]
         for c in result.counts
     ]
     rows = table(["workers", "matching, s", "GPU busy"], lines)

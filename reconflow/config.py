@@ -132,7 +132,8 @@ class MatchConfig(_Section, frozen=True):
 
     MASt3R starts from every ``seed_step``-th pixel of its raster, whose long edge is 512. Its hybrid joins keypoints
     whose way to the other photo and back misses by at most ``return_px`` of these pixels. ``precision`` is that of a
-    network's matrix products; ``auto`` is bf16 where workers offer GPUs and fp32 elsewhere.
+    network's matrix products; ``auto`` is bf16 where workers offer GPUs, fp16 where one of these has no
+    bfloat16, and fp32 elsewhere.
     """
 
     matcher: str = "auto"

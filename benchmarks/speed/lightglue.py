@@ -4,7 +4,8 @@
 
 All pairs of the first photos are matched. kornia's features lie on the device before its clock starts, ours do not.
 kornia runs with all layers, which is the same work, and as its authors use it, where layers and keypoints are left out
-once the network is sure; the latter only with the authors' weights. Where these are missing the network has their
+once the network is sure; the latter only with the authors' weights. On a GPU both attend in half precision by
+FlashAttention, as kornia does by itself. Where these are missing the network has their
 sizes and seeded weights: its time is theirs, its matches mean nothing.
 """
 
@@ -109,6 +110,8 @@ def compared(name: str, paths: list[Path], arguments: argparse.Namespace) -> Bat
         if not official:
             write_seeded(name, Path(scratch), **sizes)
         model = network(name, obtain_weights(weights_named(name)), torch_device())
+        if torch_device().type == "cuda":
+            model = with_flash(model).to(torch_device())
         matcher = LightGlueMatcher(0, name, batch=arguments.batch)
         own = MatchConfig(precision=arguments.precision)
         sides: dict[str, Callable[[], Matched]] = {"ours": lambda: in_batches(matcher, photos, own)}
@@ -125,6 +128,13 @@ def compared(name: str, paths: list[Path], arguments: argparse.Namespace) -> Bat
         ours=side_of(turns, "ours"),
         others={side: beside(turns, side) for side in sides if side != "ours"},
     )
+
+
+def with_flash(model: LightGlue) -> LightGlue:
+    """Return the network as kornia makes it by itself, with FlashAttention, which ours is made without."""
+    made = LightGlue(None, **vars(model.conf) | {"flash": True})  # pyright: ignore[reportArgumentType]
+    made.load_state_dict(model.state_dict())
+    return made.eval()
 
 
 def write_seeded(name: str, folder: Path, **sizes: int) -> None:

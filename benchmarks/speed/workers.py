@@ -6,9 +6,11 @@
     CUDA_VISIBLE_DEVICES=0 python benchmarks/speed/workers.py PHOTOS    # two workers on one device
 
 Each turn is a run from an empty folder that is stopped after matching; the clock is that of the stage, in which pairs
-are verified too. Workers go round the devices that ``CUDA_VISIBLE_DEVICES`` lists, and share the memory of one where
-there are more of them. Networks are loaded in the first turn, which does not count. A device is busy when its driver
-says that it computes, asked ten times a second. Without a GPU the workers are processes of one core each.
+are verified too. Workers go round the devices that ``CUDA_VISIBLE_DEVICES`` lists. Those of one device have together as
+many threads beside it as one worker has; its memory is shared by all that are there, those of the other side too.
+Networks are loaded in the first turn, which does not count. A device is busy when its driver
+says that it computes, asked ten times a second; of parts of a divided GPU it does not say. Without a GPU the workers
+are processes of one core each.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import torch
 from distributed import Client, Nanny
 
@@ -31,7 +34,7 @@ from measure import network_device, this_machine
 from schema import write_result
 from speed_schema import WorkerCount, Workers
 
-from reconflow.config import load_config
+from reconflow.config import PipelineConfig, load_config
 from reconflow.errors import Cancelled
 from reconflow.nets.methods import split_combination, why_unusable
 from reconflow.pipeline.cluster import GPU, available_cores, open_client
@@ -42,7 +45,7 @@ from reconflow.pipeline.run import run
 STAGE = "match"
 ASKED_EVERY_S = 0.1
 MEMORY = 0.9
-"""What all workers of one device take of its memory together."""
+"""What all workers of one device, of both sides, take of its memory together."""
 
 
 @dataclass
@@ -82,15 +85,26 @@ class Watch:
 
     def _sample(self) -> None:
         while self.devices and not self._ended.wait(ASKED_EVERY_S):
-            self.samples.append(busy_now(self.devices))
+            if (share := busy_now(self.devices)) is not None:
+                self.samples.append(share)
 
 
-def busy_now(devices: int) -> float:
-    """Return the share of time that the devices computed lately, by their driver."""
+def gpus() -> tuple[str, ...]:
+    """Return the names of the GPUs that torch sees, as workers are told them; torch itself counts from 0."""
+    count = torch.cuda.device_count()
+    return listed(os.environ.get(VISIBLE, ",".join(map(str, range(count)))), sys.maxsize)[:count]
+
+
+def busy_now(devices: int) -> float | None:
+    """Return the share of time that the devices computed lately, by their driver; None where it does not tell."""
     try:
-        return statistics.mean(torch.cuda.utilization(number) for number in range(devices)) / 100
+        import pynvml  # pyright: ignore[reportMissingImports] - comes with dask-cuda
     except ModuleNotFoundError as error:
         raise SystemExit(f"{error}: `pip install nvidia-ml-py` asks the GPUs' driver") from error
+    try:
+        return statistics.mean(torch.cuda.utilization(number) for number in range(devices)) / 100
+    except (RuntimeError, pynvml.NVMLError):  # of parts of a divided GPU
+        return None
 
 
 def client_with(workers: int, devices: Sequence[str], *, most: int) -> Client:
@@ -100,11 +114,19 @@ def client_with(workers: int, devices: Sequence[str], *, most: int) -> Client:
     if not devices or cluster is None:
         return client
     for number in range(workers):
-        options = {"nthreads": 1, "resources": {GPU: 1}, "env": {VISIBLE: devices[number % len(devices)]}}
+        own = {"resources": {GPU: 1}, "env": {VISIBLE: devices[number % len(devices)]}}
+        options = {"nthreads": 1, "memory_limit": "0", **own}
         cluster.worker_spec[f"gpu-{number}"] = {"cls": Nanny, "options": options}
     cluster.scale(len(cluster.worker_spec))
     client.wait_for_workers(len(cluster.worker_spec), timeout=120)
     return client
+
+
+def with_threads_shared(config: PipelineConfig, *, by: int) -> PipelineConfig:
+    """Return a configuration in which so many workers of a device have together the threads that one would have."""
+    threads = config.execution.threads_beside_gpu
+    own = max(min(1, threads), threads // by)
+    return msgspec.structs.replace(config, execution=msgspec.structs.replace(config.execution, threads_beside_gpu=own))
 
 
 def main() -> None:
@@ -124,16 +146,18 @@ def main() -> None:
         parser.error("--workers: at least 2 are compared with one")
     machine = this_machine()
     device, on_a_gpu = network_device()
-    devices = listed(os.environ.get(VISIBLE), torch.cuda.device_count())
+    devices = gpus()
     if devices:
         busy_now(len(devices))
-    share = MEMORY / -(-arguments.workers // len(devices)) if devices else MEMORY
-    own = [f"execution.gpu_memory_fraction={share:.3f}", "shortlist.turns=false"]
+    counts = (1, arguments.workers)
+    sharing = [-(-count // max(1, len(devices))) for count in counts]
+    own = [f"execution.gpu_memory_fraction={MEMORY / sum(sharing):.3f}", "shortlist.turns=false"]
     names = [f"extract.extractor={extractors}", f"match.matcher={matchers}"]
     config = load_config(overrides=[*names, *own, *arguments.overrides])
+    configs = [with_threads_shared(config, by=workers) for workers in sharing]
 
-    def matched(client: Client, used: int, out: Path) -> Watch:
-        watch = Watch(used)
+    def matched(client: Client, count: int, config: PipelineConfig, out: Path) -> Watch:
+        watch = Watch(min(count, len(devices)))
         with contextlib.suppress(Cancelled):
             try:
                 run(arguments.photos, out, client=client, config=config, on_event=watch.hear, is_cancelled=watch.over)
@@ -141,7 +165,6 @@ def main() -> None:
                 watch.stop()
         return watch
 
-    counts = (1, arguments.workers)
     turns: list[list[Watch]] = []
     with (
         tempfile.TemporaryDirectory() as scratch,  # removed last: workers still write a little when a run is stopped
@@ -150,8 +173,8 @@ def main() -> None:
     ):
         for number in range(arguments.rounds + 1):
             outs = [Path(scratch) / f"{number}-{count}" for count in counts]
-            sides = zip((one, several), counts, outs, strict=True)
-            turns.append([matched(client, min(count, len(devices)), out) for client, count, out in sides])
+            sides = zip((one, several), counts, configs, outs, strict=True)
+            turns.append([matched(*side) for side in sides])
     turns = turns[1:]
     result = Workers(
         machine=machine,
@@ -167,7 +190,8 @@ def main() -> None:
         scale=statistics.median(turn[0].seconds / turn[1].seconds for turn in turns),
     )
     for made in result.counts:
-        busy = "not run on a GPU" if made.gpu_busy is None else f"GPU busy {made.gpu_busy:.0%}"
+        untold = "how busy the GPU was is not told" if devices else "not run on a GPU"
+        busy = untold if made.gpu_busy is None else f"GPU busy {made.gpu_busy:.0%}"
         print(f"{made.workers} worker(s): {made.match_s:.1f} s, {busy}")
     print(f"{result.device}: {arguments.workers} workers are {result.scale:.2f} × as fast as one; {on_a_gpu}")
     if arguments.json:

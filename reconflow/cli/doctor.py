@@ -38,7 +38,7 @@ def execute(_: argparse.Namespace) -> int:
         ("Zarr", lambda: _version("zarr"), True),
         ("Dask", lambda: _version("distributed"), True),
         ("Open3D", lambda: str(load_open3d().__version__), True),
-        ("torch (learned models)", lambda: _version("torch"), False),
+        ("torch (learned models)", _torch, False),
         ("GPUs through dask-cuda", _gpus, False),
         ("cores", lambda: str(available_cores()), True),
         ("free disk", lambda: f"{shutil.disk_usage(Path(tempfile.gettempdir())).free / 1e9:.0f} GB", True),
@@ -57,10 +57,24 @@ def execute(_: argparse.Namespace) -> int:
 
 
 def _gpus() -> str:
-    from reconflow.pipeline.gpus import unused_gpu, visible_gpus
+    from reconflow.pipeline.gpus import torch_lacks, unused_gpu, visible_gpus
 
     found = visible_gpus()
-    return f"{len(found)}: {', '.join(found)}" if found else unused_gpu() or "none: the CPU is used"
+    if not found:
+        return unused_gpu() or "none: the CPU is used"
+    names = f"{len(found)}: {', '.join(found)}"
+    return f"{names}; they stay unused: {lack}" if (lack := torch_lacks()) else names
+
+
+def _torch() -> str:
+    """Return torch's version, the CUDA it was built for, and whether it can be used here."""
+    found = _version("torch")
+    from reconflow.nets.devices import cuda_of_torch, trouble_with_cuda
+
+    if not (cuda := cuda_of_torch()):
+        return f"{found}, for CPUs only"
+    trouble = trouble_with_cuda()
+    return f"{found}, for CUDA {cuda}, {f'not usable here: {trouble}' if trouble else 'usable here'}"
 
 
 def _methods(console: Console) -> None:

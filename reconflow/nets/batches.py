@@ -1,5 +1,6 @@
 """Work for a model in batches: items of one shape together, and fewer at a time once memory ran out."""
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -44,7 +45,8 @@ def padded_count(count: int, *, step: int = 512) -> int:
 class BatchRunner:
     """Runs a model on batches, halving their size whenever the device's memory runs out; the run goes on.
 
-    A size that was too large once is not tried again, so a long run pays for it once.
+    A size that was too large once is not tried again, so a long run pays for it once. What does not fit alone is tried
+    once more without the other models of the process.
 
     Parameters
     ----------
@@ -79,12 +81,15 @@ class BatchRunner:
         """Return what the model makes of a batch; nothing where it was too large."""
         import torch
 
-        try:
+        with contextlib.suppress(torch.OutOfMemoryError):
             return list(model(batch))
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
         # Only here: in the block above the error still holds the frames of the model, and they hold its tensors.
+        if len(batch) == 1:
+            from reconflow.nets.devices import models
+
+            logger.warning("memory of the device ran out: once more without other models")
+            models().clear()
+            return list(model(batch))
         self.size = min(self.size, max(1, len(batch) // 2))
         logger.warning("memory of the device ran out: batches of %d from here on", self.size)
         if torch.cuda.is_available():

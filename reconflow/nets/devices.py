@@ -33,7 +33,39 @@ _CHOICE = _Choice()
 
 def torch_device() -> torch.device:
     """Return the current CUDA device where there is one (each Dask worker sees its own first), else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() and not _CHOICE.on_cpu else "cpu")
+    if not torch.cuda.is_available() or _CHOICE.on_cpu:
+        return torch.device("cpu")
+    _multiply_exactly()
+    return torch.device("cuda")
+
+
+@functools.cache
+def _multiply_exactly() -> None:
+    """Have float32 mean float32 on a GPU, in products and convolutions.
+
+    By itself cuDNN convolves in TF32, of three digits, and others may have asked for it in products. Less precision
+    is a setting here, and networks then take bfloat16. What stays in float32 needs it: with TF32, 39 to 99 % of the
+    look-ups of nearest neighbours in a smooth field of descriptors go astray.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def cuda_of_torch() -> str:
+    """Return the version of CUDA that torch was built for, such as ``13.0``; empty where it is for CPUs only."""
+    return torch.version.cuda or ""
+
+
+def trouble_with_cuda() -> str:
+    """Start CUDA in this process and return what keeps it from starting; empty where it runs.
+
+    ``torch.cuda.is_available`` only counts GPUs on a Dask worker, and does so whatever torch and their driver can do.
+    """
+    try:
+        torch.cuda.init()
+    except (AssertionError, RuntimeError) as error:  # of a torch for CPUs only, and of CUDA
+        return str(error).partition("\n")[0]
+    return ""
 
 
 def spares_memory(call: Callable[P, T]) -> Callable[P, T]:
@@ -73,16 +105,25 @@ def on_device(array: Array, device: torch.device) -> Tensor:
     return pinned.to(device, non_blocking=True)
 
 
-@functools.cache
 def bound_gpu_memory(fraction: float) -> None:
     """Let this process take at most a fraction of its GPU's memory; more is ``torch.OutOfMemoryError``, as ever."""
     if torch.cuda.is_available():
         torch.cuda.set_per_process_memory_fraction(fraction)
 
 
+def multiplies_in_bfloat16() -> bool:
+    """Tell whether the current CUDA device multiplies in bfloat16 by itself, which those before Ampere only imitate."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Return the context in which matrix products run at a precision; ``auto`` is bfloat16 on a GPU, else float32."""
-    wanted = ("bf16" if device.type == "cuda" else "fp32") if precision == "auto" else precision
+    """Return the context in which matrix products run at a precision.
+
+    ``auto`` is float32 on a CPU, and on a GPU bfloat16, or float16 where it has no bfloat16.
+    """
+    wanted = precision
+    if wanted == "auto":
+        wanted = "fp32" if device.type != "cuda" else "bf16" if multiplies_in_bfloat16() else "fp16"
     return torch.autocast(device.type, dtype=_DTYPES.get(wanted, torch.bfloat16), enabled=wanted in _DTYPES)
 
 

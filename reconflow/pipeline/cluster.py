@@ -22,9 +22,10 @@ from distributed import Client, LocalCluster, Nanny, Worker
 from distributed.deploy.spec import SpecCluster
 from distributed.security import Security
 
+from reconflow.config import Precision
 from reconflow.errors import Cancelled, ClusterError, DependencyError
 from reconflow.pipeline.certificates import unreachable
-from reconflow.pipeline.gpus import HOW_TO_USE_GPUS, NO_GPU, VISIBLE, chosen_gpus
+from reconflow.pipeline.gpus import HOW_TO_USE_GPUS, NO_GPU, VISIBLE, chosen_gpus, has_bfloat16
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ _DASK = {
     # time: keeping them saves the page faults, which were a quarter of all CPU time.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**28,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**28,
+    # Asked for a GPU at the top of a person's script, torch would fix the list of devices before a worker has its own.
+    "distributed.nanny.pre-spawn-environ.PYTORCH_NVML_BASED_CUDA_CHECK": 1,
     "distributed.admin.large-graph-warning-threshold": "100MB",
 }
 
@@ -68,6 +71,8 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """MAPPER resource the best worker offers; 0 where none does and any worker will do."""
     mapper_threads: int
     """Cores to map one scene with when it has a worker for itself."""
+    precision: Precision = "fp32"
+    """What ``auto`` comes to where such tasks run."""
 
 
 class _OwningClient(Client):
@@ -103,7 +108,7 @@ def open_client(
         CPU worker processes of a local cluster; one per core by default.
     gpus : "auto" or int
         How many GPUs to use, of those that ``CUDA_VISIBLE_DEVICES`` lists; ``auto`` takes all where dask-cuda is
-        installed and finds some. 0 keeps to the CPU.
+        installed and finds some that torch can use. 0 keeps to the CPU.
     mapper_threads : int, optional
         Cores that mapping may use; all by default.
     dashboard : str, optional
@@ -121,7 +126,7 @@ def open_client(
     ClusterError
         If the scheduler does not answer, there are fewer GPUs, or workers of a local cluster do not start.
     DependencyError
-        If GPUs are asked for and dask-cuda is not installed.
+        If GPUs are asked for and dask-cuda is not installed, or torch cannot use them.
 
     """
     dask.config.set(_DASK)
@@ -180,12 +185,14 @@ def placement(
             raise Cancelled("the run was cancelled")
         workers = client.scheduler_info(n_workers=-1)["workers"]
         try:
-            return place(workers)
+            found = place(workers)
         except ClusterError as error:
             if time.monotonic() > deadline:
                 raise
             logger.info("waiting for workers: %s", error)
             time.sleep(0.5)
+            continue
+        return msgspec.structs.replace(found, precision=_precision(client, workers)) if GPU in found.learned else found
 
 
 def place(workers: Mapping[str, Mapping[str, Any]]) -> Placement:
@@ -219,6 +226,13 @@ def place(workers: Mapping[str, Mapping[str, Any]]) -> Placement:
         mapper=mapper,
         mapper_threads=math.floor(mapper),
     )
+
+
+def _precision(client: Client, workers: Mapping[str, Mapping[str, Any]]) -> Precision:
+    """Return what all GPUs that workers offer multiply in by themselves; workers that are just leaving have no say."""
+    offering = sorted(address for address, one in workers.items() if GPU in (one.get("resources") or {}))
+    told: Any = client.run(has_bfloat16, workers=offering, on_error="ignore")
+    return "bf16" if all(told.values()) else "fp16"
 
 
 def available_cores() -> int:
@@ -290,7 +304,8 @@ async def serve_workers(
     }
     nannies = [Nanny(address, **common) for _ in range(workers)]
     for gpu in gpus:
-        own: dict[str, Any] = {"resources": {GPU: 1}, "env": {VISIBLE: gpu}}
+        # One core's share of the memory would not do: torch with CUDA takes some gigabytes by itself.
+        own: dict[str, Any] = {"resources": {GPU: 1}, "env": {VISIBLE: gpu}, "memory_limit": "0"}
         nannies.append(Nanny(address, name=f"gpu-{gpu}-{uuid.uuid4().hex[:8]}", **(common | own)))
     if mapper_threads:
         mapper: dict[str, Any] = {

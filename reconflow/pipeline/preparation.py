@@ -121,9 +121,7 @@ def prepare(
         needed = [weights_named(ENCODERS[name].weights) for name in ranking]
         obtain_all(needed, next_best=f"`shortlist.retrieval={VLAD}`", obtain=fetch)
         encoders += [name for name in ranking if name != encoder_name]
-    precision = config.match.precision
-    if precision == "auto":
-        precision = "bf16" if GPU in where.learned else "fp32"
+    precision = where.precision if config.match.precision == "auto" else config.match.precision
     if any(method.learned for method in methods):
         config = msgspec.structs.replace(config, match=msgspec.structs.replace(config.match, precision=precision))
     features = {

@@ -26,7 +26,7 @@ from reconflow.pipeline.matching import encoder
 from reconflow.pipeline.overlap import begun
 from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.work_items import ExtractTask, IngestTask
-from reconflow.pipeline.worker import bound_memory, extractor, sees_gpu
+from reconflow.pipeline.worker import bound_memory, extractor, on_gpu
 from reconflow.stages.extract import extract_together
 from reconflow.stages.ingest import ingest_image, read_image
 from reconflow.store.encodings import EncodingStore
@@ -87,8 +87,8 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     """Extract the features of a batch of photos into one pack."""
     control = TaskControl(context.line, stage="extract", task=task.key)
     learned = EXTRACTORS[task.extractor].learned
+    gpu = learned and on_gpu(offered=control.has_gpu)
     bound_memory(context, needed=learned)
-    gpu = learned and (control.has_gpu or sees_gpu())
     # On cores a batch only leaves the caches, and holds photos that nobody needs yet.
     batches = task.batches(at_most=PHOTOS_IN_A_BATCH if gpu else 1)
     reading = [partial(_read, task.images[place]) for batch in batches for place in batch]
@@ -132,13 +132,16 @@ def _extracted(photos: Mapping[int, Array], task: ExtractTask, context: RunConte
 
 def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     """Encode a batch of photos into one pack."""
-    bound_memory(context, needed=True)
     control = TaskControl(context.line, stage="extract", task=task.key)
+    gpu = on_gpu(offered=control.has_gpu)
+    bound_memory(context, needed=True)
+    reading = [partial(_read, record) for record in task.images]
+    photos = begun(reading, threads=context.config.execution.threads_beside_gpu if gpu else 0)
     images: list[tuple[ImageRecord, np.ndarray]] = []
     failed: dict[str, str] = {}
     for record in task.images:
         control.check()
-        read = _read(record)
+        read = next(photos)
         if isinstance(read, str):
             failed[record.name] = read
         else:

@@ -2,8 +2,10 @@
 
 import functools
 
+from reconflow.errors import DependencyError
 from reconflow.nets.protocols import Extractor
 from reconflow.nets.registry import create_extractor
+from reconflow.pipeline.gpus import torch_lacks
 from reconflow.pipeline.run_context import RunContext
 
 
@@ -21,8 +23,17 @@ def bound_memory(context: RunContext, *, needed: bool) -> None:
         bound_gpu_memory(context.config.execution.gpu_memory_fraction)
 
 
-def sees_gpu() -> bool:
-    """Tell whether networks of this process run on a GPU."""
-    from reconflow.nets.devices import torch_device  # torch: only where a network runs
+def on_gpu(*, offered: bool) -> bool:
+    """Tell whether networks of this process run on a GPU; ``offered`` is whether its worker offers one.
 
+    Raises
+    ------
+    DependencyError
+        If torch cannot use the one that is offered: on a core the run would take days, and nobody would know why.
+
+    """
+    from reconflow.nets.devices import torch_device, trouble_with_cuda  # torch: only where a network runs
+
+    if offered and (trouble := trouble_with_cuda()):
+        raise DependencyError(f"a worker offers a GPU that torch cannot use there: {torch_lacks() or trouble}")
     return torch_device().type == "cuda"

@@ -1,14 +1,21 @@
 import importlib
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
+import torch
+from kornia.feature import LightGlue
 
+from reconflow.config import load_config
 from reconflow.nets.catalogue import weights_named
+from reconflow.nets.mast3r.model import Mast3r
 from reconflow.world.photos import make_sample
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -106,8 +113,15 @@ def test_seconds_of_a_busy_machine_are_told_to_be_none(harness, write):
         assert (said in report.page({"r.json": schema.read_result(write(tree))})) == is_said
 
 
-@pytest.mark.parametrize(("busy", "said"), [(None, "| 2 | 3.0 | not run on a GPU |"), (0.84, "| 2 | 3.0 | 84% |")])
-def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, busy, said):
+@pytest.mark.parametrize(
+    ("devices", "busy", "said"),
+    [
+        (0, None, "| 2 | 3.0 | not run on a GPU |"),
+        (1, None, "| 2 | 3.0 | not told |"),
+        (1, 0.84, "| 2 | 3.0 | 84% |"),
+    ],
+)
+def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, devices, busy, said):
     schema, _, report = harness
     counts = [{"workers": n, "match_s": 6.0 / n, "gpu_busy": busy} for n in (1, 2)]
     tree = {
@@ -115,7 +129,7 @@ def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, busy,
         "machine": MACHINE,
         "device": "D",
         "on_a_gpu": "why",
-        "devices": 1,
+        "devices": devices,
         "photos": 3,
         "pairs": 3,
     }
@@ -123,6 +137,111 @@ def test_how_busy_a_gpu_was_is_told_or_that_there_was_none(harness, write, busy,
     page = report.page({"r.json": schema.read_result(write(tree))})
     assert said in page
     assert "Why." in page
+
+
+@pytest.fixture
+def speed(harness):
+    """Return a function: the name of a script in ``speed/`` → the script as a module."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"speed_{name}", BENCHMARKS / "speed" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where its dataclasses look for it
+        spec.loader.exec_module(module)
+        loaded.append(spec.name)
+        return module
+
+    loaded = []
+    yield load
+    for name in loaded:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "names"),
+    [(None, 2, ("0", "1")), ("2,3", 2, ("2", "3")), ("MIG-7,MIG-8", 1, ("MIG-7",)), ("", 0, ()), ("5", 0, ())],
+)
+def test_gpus_are_measured_whatever_their_numbers(speed, monkeypatch, visible, count, names):
+    workers = speed("workers")
+    monkeypatch.setattr(workers.torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert workers.gpus() == names
+
+
+def test_a_driver_that_does_not_tell_how_busy_a_gpu_is_ends_no_measurement(speed, monkeypatch):
+    class NVMLError(Exception):
+        pass
+
+    workers = speed("workers")
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(NVMLError=NVMLError))
+    for error in (RuntimeError("device 0 is not visible"), NVMLError("Not Supported")):
+        monkeypatch.setattr(workers.torch.cuda, "utilization", Mock(side_effect=error))
+        assert workers.busy_now(1) is None
+    monkeypatch.setattr(workers.torch.cuda, "utilization", lambda number: 80 + 10 * number)
+    assert workers.busy_now(2) == pytest.approx(0.85)
+
+
+@pytest.mark.parametrize(("threads", "workers", "own"), [(4, 1, 4), (4, 2, 2), (4, 3, 1), (1, 2, 1), (0, 2, 0)])
+def test_workers_of_one_device_have_no_more_threads_than_one_worker_has(speed, threads, workers, own):
+    config = load_config(overrides=[f"execution.threads_beside_gpu={threads}"])
+    assert speed("workers").with_threads_shared(config, by=workers).execution.threads_beside_gpu == own
+
+
+def test_all_that_measuring_on_a_gpu_lacks_is_told_at_once(harness, monkeypatch, tmp_path):
+    ready = importlib.import_module("gpu_ready")
+    monkeypatch.setattr(ready, "trouble_with_cuda", lambda: "no NVIDIA driver")
+    monkeypatch.setattr(ready.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(ready, "find_weights", lambda weights: None if weights.name == "xfeat" else tmp_path)
+    assert ready.lacking() == [
+        "torch can use no GPU here: no NVIDIA driver",
+        "nothing asks the GPUs' driver: `pip install nvidia-ml-py`",
+        "weights are missing: `reconflow weights fetch xfeat`",
+    ]
+    monkeypatch.setattr(ready, "trouble_with_cuda", lambda: "")
+    monkeypatch.setattr(ready.importlib.util, "find_spec", lambda _: "there")
+    monkeypatch.setattr(ready, "find_weights", lambda _: tmp_path)
+    assert ready.lacking() == []
+
+
+def test_kornia_is_measured_as_it_makes_its_network_by_itself(speed):
+    plain = LightGlue(None, input_dim=64, descriptor_dim=96, n_layers=2, num_heads=1, flash=False)
+    made = speed("lightglue").with_flash(plain)
+    assert made.conf.flash
+    assert all(layer.self_attn.inner_attn.allow_flash for layer in made.transformers)
+    assert vars(made.conf) | {"flash": False} == vars(plain.conf)
+    torch.testing.assert_close(made.state_dict(), plain.state_dict(), rtol=0, atol=0)
+    assert not made.training
+
+
+def test_the_usual_way_runs_in_tf32_and_nothing_else_does(speed, small_weights, monkeypatch):
+    mast3r, seen = speed("mast3r"), []
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [backend.allow_tf32 for backend in backends]
+    plain_decode, plain_match = Mast3r.decode, mast3r.reciprocal_matches
+
+    def noted(plain):
+        def call(*arguments, **options):
+            seen.append([backend.allow_tf32 for backend in backends])
+            return plain(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(Mast3r, "decode", noted(plain_decode))
+    monkeypatch.setattr(mast3r, "reciprocal_matches", noted(plain_match))
+    mast3r.one_by_one([mast3r.noise_photo(seed=seed) for seed in (0, 1)], small_weights, long_edge_px=64)
+    assert seen == [[True, True], before] * 2
+    assert before != [True, True]
+
+
+@pytest.mark.parametrize(("on_a_gpu", "said"), [("measured on a GPU", "TF32"), ("not run on a GPU: none", "fp32")])
+def test_the_usual_way_is_told_with_how_exactly_it_multiplies(harness, write, on_a_gpu, said):
+    side = {"wall_ms": 1.0, "cpu_ms": 1.0, "matches": 3.0}
+    tree = {"kind": "dense", "machine": MACHINE, "device": "D", "on_a_gpu": on_a_gpu, "weights": "w", "photos": 2}
+    tree |= {"pairs": 1, "long_edge_px": 64, "precision": "auto", "rounds": 1, "ours": side, "usual": side}
+    tree |= {"wall_ratio": 1.0, "cpu_ratio": 1.0, "usual_matches_kept": 1.0}
+    assert f"| pair by pair, {said}, encoded anew |" in harness[2].page({"r.json": harness[0].read_result(write(tree))})
 
 
 @pytest.mark.parametrize(

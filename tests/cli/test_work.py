@@ -32,6 +32,13 @@ def start(*arguments):
 
 
 @pytest.fixture
+def torch_on_gpus(monkeypatch):
+    """Torch sees the GPUs that workers offer from now on."""
+    preloaded = Path(__file__).parents[1] / "pipeline" / "simulated_gpus" / "torch_on_gpus.py"
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", json.dumps([str(preloaded)]))
+
+
+@pytest.fixture
 def scheduler(tmp_path):
     """A scheduler as a person starts one, in a process of its own."""
     file = tmp_path / "scheduler.json"
@@ -95,6 +102,7 @@ def test_each_gpu_that_is_lent_gets_a_process_that_sees_no_other_and_cores_see_n
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("torch_on_gpus")
 def test_networks_run_on_the_gpus_and_everything_else_on_cores(scheduler, tmp_path, weights):
     process, address = scheduler
     sample = make_sample(tmp_path / "photos", scenes=("courtyard",), photos_per_scene=4, strays=0, size=(480, 360))
@@ -137,6 +145,7 @@ def seeded(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("torch_on_gpus")
 def test_tiles_of_networks_are_shared_by_the_gpus_alone(scheduler, tmp_path, seeded, weights):
     process, address = scheduler
     xfeat = weights_named("xfeat").files[0].name

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from reconflow.nets.batches import BatchRunner, batch_runner, grouped
+from reconflow.nets.devices import models
 
 
 class Device:
@@ -75,6 +76,20 @@ def test_a_stream_gives_each_batch_when_it_is_made():
     stream = BatchRunner(2).stream(device, range(6))
     assert next(stream) == 0
     assert device.asked == [2]
+
+
+def test_an_item_that_does_not_fit_alone_is_tried_without_the_other_models():
+    other = weakref.ref(models().get("another model", lambda: Device(room=1)))
+    asked = []
+
+    def model(batch):
+        asked.append(len(batch))
+        if other() or len(batch) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return batch
+
+    assert BatchRunner(2).map(model, [1, 2, 3]) == [1, 2, 3]
+    assert asked == [2, 1, 1, 1, 1]
 
 
 def test_an_item_that_fits_nowhere_is_an_error():

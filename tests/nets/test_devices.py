@@ -3,29 +3,64 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from reconflow.nets.batches import BatchRunner  # noqa: E402
-from reconflow.nets.devices import bound_gpu_memory, spares_memory, torch_device  # noqa: E402
+from reconflow.nets.devices import _multiply_exactly, autocast, bound_gpu_memory, spares_memory, torch_device  # noqa: E402
 
 
 @pytest.fixture
 def unbounded():
-    bound_gpu_memory.cache_clear()
+    """The process may take all memory again afterwards."""
     yield
-    bound_gpu_memory.cache_clear()
+    torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def test_a_process_bounds_its_share_of_the_gpu_once(unbounded, monkeypatch):
+def test_a_process_has_the_share_of_the_gpu_that_was_named_last(monkeypatch):
     told = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", told.append)
-    bound_gpu_memory(0.5)
-    bound_gpu_memory(0.5)
-    assert told == [0.5]
+    for fraction in (0.9, 0.5, 0.9):
+        bound_gpu_memory(fraction)
+    assert told[-1] == 0.9
 
 
-def test_without_a_gpu_there_is_nothing_to_bound(unbounded, monkeypatch):
+@pytest.fixture
+def in_tf32():
+    """What multiplies in TF32 until it is told otherwise; afterwards what it did before."""
+    backends = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = True
+    _multiply_exactly.cache_clear()
+    yield backends
+    for backend, allowed in zip(backends, before, strict=True):
+        backend.allow_tf32 = allowed
+    _multiply_exactly.cache_clear()
+
+
+def test_float32_is_float32_on_a_gpu(in_tf32, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert torch_device().type == "cpu"
+    assert [backend.allow_tf32 for backend in in_tf32] == [True, True]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert torch_device().type == "cuda"
+    assert [backend.allow_tf32 for backend in in_tf32] == [False, False]
+
+
+def test_without_a_gpu_there_is_nothing_to_bound(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda _: pytest.fail("there is no GPU"))
     bound_gpu_memory(0.5)
+
+
+@pytest.mark.parametrize(
+    ("device", "has_bfloat16", "dtype"),
+    [("cuda", True, torch.bfloat16), ("cuda", False, torch.float16), ("cpu", False, None)],
+)
+def test_precision_left_open_is_what_the_device_has_by_itself(monkeypatch, device, has_bfloat16, dtype):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: has_bfloat16)
+    asked = []
+    monkeypatch.setattr(torch, "autocast", lambda kind, *, dtype, enabled: asked.append((kind, enabled and dtype)))
+    autocast(torch.device(device), "auto")
+    assert asked == [(device, dtype or False)]
 
 
 def test_what_fits_on_no_gpu_is_done_on_the_cpu(monkeypatch):

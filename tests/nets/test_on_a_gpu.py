@@ -10,14 +10,37 @@ torch = pytest.importorskip("torch")
 from reconflow.config import ExtractConfig, MatchConfig  # noqa: E402
 from reconflow.nets import devices  # noqa: E402
 from reconflow.nets.batches import batch_runner  # noqa: E402
+from reconflow.nets.catalogue import weights_named  # noqa: E402
+from reconflow.nets.devices import torch_device  # noqa: E402
 from reconflow.nets.extraction import extract_many  # noqa: E402
 from reconflow.nets.mast3r.encoder import Mast3rEncoder  # noqa: E402
 from reconflow.nets.mast3r.matcher import Mast3rMatcher  # noqa: E402
 from reconflow.nets.protocols import TileView  # noqa: E402
 from reconflow.nets.registry import create_extractor, create_matcher  # noqa: E402
+from reconflow.nets.weights import absence  # noqa: E402
 from reconflow.pipeline.cluster import open_client, placement  # noqa: E402
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+
+
+@pytest.fixture(autouse=True)
+def no_other_device(caplog):
+    """What memory does not suffice for goes to the CPU, where it would be compared with itself."""
+    assert torch_device().type == "cuda"
+    yield
+    assert not [record for record in caplog.get_records("call") if "on the CPU" in record.getMessage()]
+
+
+@pytest.fixture
+def at_hand():
+    """Return a function that skips the test unless weights of these names are on this machine, wherever they lie."""
+
+    def check(*names):
+        for name in names:
+            if lack := absence(weights_named(name)):
+                pytest.skip(lack)
+
+    return check
 
 
 @pytest.fixture
@@ -66,20 +89,20 @@ def encoded(texture, warped, twin_weights, make_features):
     return views
 
 
-@pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize("name", ["aliked-t16", "aliked-n16rot", "xfeat"])
-def test_a_gpu_finds_the_keypoints_that_a_cpu_finds(name, texture, on_cpu):
+def test_a_gpu_finds_the_keypoints_that_a_cpu_finds(name, texture, on_cpu, at_hand):
+    at_hand(name)
     extractor, config = create_extractor(name), ExtractConfig(extractor=name, max_keypoints=500)
     mine, theirs = extractor.extract(texture, config=config), on_cpu(lambda: extractor.extract(texture, config=config))
     gaps = np.linalg.norm(mine.keypoints[:, None] - theirs.keypoints[None], axis=2).min(axis=1)
     assert (gaps < 0.1).mean() > 0.98
 
 
-@pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize("name", ["aliked-t16", "aliked-n16rot", "xfeat"])
 def test_photos_in_a_batch_have_the_keypoints_they_have_alone_however_little_fits(
-    name, texture, other_texture, bounded
+    name, texture, other_texture, bounded, at_hand
 ):
+    at_hand(name)
     extractor, config = create_extractor(name), ExtractConfig(extractor=name, max_keypoints=500)
     alone = [extractor.extract(image, config=config) for image in (texture, other_texture)] * 64
     bounded(1.0)
@@ -89,8 +112,8 @@ def test_photos_in_a_batch_have_the_keypoints_they_have_alone_however_little_fit
         assert (gaps < 0.1).mean() > 0.98
 
 
-@pytest.mark.usefixtures("weights")
-def test_lighterglue_matches_on_a_gpu_as_on_a_cpu_and_in_less_precision(extracted, on_cpu):
+def test_lighterglue_matches_on_a_gpu_as_on_a_cpu_and_in_less_precision(extracted, on_cpu, at_hand):
+    at_hand("xfeat", "lighterglue-xfeat")
     views = [TileView(features) for features in extracted("xfeat")]
     matcher = create_matcher("lighterglue", extractor="xfeat")
     exact = on_cpu(lambda: rows(matcher, views, precision="fp32"))
@@ -115,8 +138,8 @@ def test_mast3r_halves_its_batches_where_memory_runs_out(encoded, twin_weights, 
     assert batch_runner(("mast3r", twin_weights, "cuda"), (views[0].encoding.grid,) * 2, 4096).size < 4096
 
 
-@pytest.mark.usefixtures("weights")
-def test_lighterglue_halves_its_batches_where_memory_runs_out(extracted, bounded):
+def test_lighterglue_halves_its_batches_where_memory_runs_out(extracted, bounded, at_hand):
+    at_hand("xfeat", "lighterglue-xfeat")
     views = [TileView(features) for features in extracted("xfeat")]
     matcher = replace(create_matcher("lighterglue", extractor="xfeat"), batch=2048)
     bounded(1.0)

@@ -13,12 +13,16 @@ SIMULATED = Path(__file__).parent / "simulated_gpus"
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Makes this machine, and the worker processes it starts, one with so many GPUs, of which some are visible."""
+    """Makes this machine, and the worker processes it starts, one with so many GPUs, of which some are visible.
+
+    Its torch is built for a CUDA that the driver knows, unless another is named.
+    """
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.syspath_prepend(SIMULATED)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(SIMULATED), os.environ.get("PYTHONPATH")])))
 
-    def make(gpus=None, *, visible=None):
+    def make(gpus=None, *, visible=None, cuda_of_torch="13.0"):
+        monkeypatch.setattr("reconflow.nets.devices.cuda_of_torch", lambda: cuda_of_torch)
         if gpus is not None:
             monkeypatch.setenv("SIMULATED_GPUS", str(gpus))
         if visible is not None:

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import socket
 import subprocess
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconflow.errors import Cancelled, ClusterError
-from reconflow.pipeline.cluster import open_client, place, placement
+from reconflow.pipeline import cluster
+from reconflow.pipeline.cluster import open_client, place, placement, serve_workers
 
 
 def worker(threads=1, **resources):
@@ -64,6 +66,15 @@ def test_a_local_cluster_offers_cores_and_a_mapper_and_closes_with_its_client():
             os.kill(pid, 0)
 
 
+def _environment():
+    return os.environ.get("PYTORCH_NVML_BASED_CUDA_CHECK")
+
+
+def test_torch_does_not_fix_its_devices_in_a_worker_before_that_has_its_own():
+    with open_client(workers=1, gpus=0) as client:
+        assert client.submit(_environment, resources={"CPU": 1}).result(timeout=60) == "1"
+
+
 def test_a_scheduler_that_does_not_answer_is_told_in_seconds():
     started = time.monotonic()
     with pytest.raises(ClusterError, match=r"127\.0\.0\.1:9 cannot be reached"):
@@ -99,6 +110,27 @@ def test_the_dashboard_tells_metrics_at_the_port_that_is_asked_for_or_at_a_free_
     with open_client(workers=1, gpus=0, dashboard=address) as client:
         assert f"//{address}/" in client.dashboard_link
         assert "dask_scheduler_workers" in httpx.get(f"http://{address}/metrics", follow_redirects=True).text
+
+
+def test_workers_with_a_gpu_and_mappers_take_the_memory_they_need_and_cores_their_share(monkeypatch):
+    started = []
+
+    class Through:
+        """A nanny that is through with its work as soon as it started."""
+
+        def __init__(self, _, **options):
+            started.append(options)
+
+        def __await__(self):
+            return asyncio.sleep(0).__await__()
+
+        async def finished(self):
+            pass
+
+    monkeypatch.setattr(cluster, "Nanny", Through)
+    asyncio.run(serve_workers("tcp://127.0.0.1:9", workers=2, gpus=["0", "1"], mapper_threads=4))
+    limits = [(options["resources"], options["memory_limit"]) for options in started]
+    assert limits == [({"CPU": 1}, "auto")] * 2 + [({"GPU": 1}, "0")] * 2 + [({"MAPPER": 4}, "0")]
 
 
 def test_a_script_without_a_main_guard_is_told_what_it_lacks(tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -13,10 +14,10 @@ from PIL import Image
 from reconflow.config import load_config
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord
-from reconflow.errors import StoreError
+from reconflow.errors import DependencyError, StoreError
 from reconflow.nets.batches import batch_runner
 from reconflow.pipeline import tasks
-from reconflow.pipeline.control import RunLine
+from reconflow.pipeline.control import RunLine, TaskControl
 from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.work_items import extract_task
 from reconflow.store.features import read_features
@@ -75,7 +76,7 @@ def extract(tmp_path, photos, monkeypatch):
 
     def run(extractor, *, gpu, images=photos):
         batch_runner.cache_clear()
-        monkeypatch.setattr(tasks, "sees_gpu", lambda: gpu)
+        monkeypatch.setattr(tasks, "on_gpu", lambda **_: gpu)
         monkeypatch.setattr(tasks, "extractor", lambda _: extractor)
         outcome = tasks.extract(extract_task(images, "xfeat"), context)
         stored = read_features(open_root(context.store), list(outcome.refs.values()))
@@ -136,6 +137,38 @@ def test_a_photo_that_cannot_be_read_is_told_and_the_others_are_there(extract, p
 def test_what_concerns_the_run_ends_the_task(extract):
     with pytest.raises(StoreError):
         extract(Told(fails=[3], error=StoreError("the store is gone")), gpu=True)
+
+
+@pytest.mark.parametrize("body", [tasks.extract, tasks.encode])
+def test_a_network_on_a_worker_whose_gpu_torch_cannot_use_ends_the_run(body, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(TaskControl, "has_gpu", True)
+    monkeypatch.setattr("reconflow.nets.devices.trouble_with_cuda", lambda: "the driver is too old")
+    context = RunContext(str(tmp_path / "store"), load_config(), {"xfeat": "f" * 40}, "", RunLine("test"))
+    with pytest.raises(DependencyError, match="a worker offers a GPU that torch cannot use there"):
+        body(extract_task(photos, "xfeat"), context)
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_photos_to_encode_are_read_by_several_threads_beside_a_gpu(photos, tmp_path, monkeypatch, gpu):
+    plain, readers, encoded = tasks.read_image, set(), []
+    together = threading.Barrier(2 if gpu else 1, timeout=10)
+
+    def noted(path):
+        readers.add(threading.current_thread().name)
+        together.wait()
+        return plain(path)
+
+    def encode(images):
+        encoded.extend(int(image[0, 0, 0]) // 10 for image in images)
+        raise RuntimeError("seen enough")
+
+    monkeypatch.setattr(tasks, "read_image", noted)
+    monkeypatch.setattr(tasks, "on_gpu", lambda **_: gpu)
+    monkeypatch.setattr(tasks, "encoder", lambda *_: SimpleNamespace(encode=encode))
+    context = RunContext(str(tmp_path / "store"), load_config(), {}, "", RunLine("test"), encodings={"any": "e" * 40})
+    assert len(tasks.encode(extract_task(photos, "any"), context).failed) == len(photos)
+    assert encoded == list(range(len(photos)))
+    assert (len(readers) > 1) == gpu
 
 
 def test_photos_are_read_while_a_gpu_works(extract, monkeypatch):

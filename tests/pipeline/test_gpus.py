@@ -12,6 +12,7 @@ from reconflow.errors import ClusterError, DependencyError
 from reconflow.pipeline.cluster import open_client, placement
 from reconflow.pipeline.gpus import chosen_gpus, device_here, listed, unused_gpu, visible_gpus
 from reconflow.pipeline.staff import Staff
+from reconflow.pipeline.worker import on_gpu
 
 
 @pytest.mark.parametrize(
@@ -59,11 +60,80 @@ def test_gpus_that_are_not_here_are_counted(machine, visible, wanted, told):
         chosen_gpus(wanted)
 
 
+@pytest.mark.parametrize(
+    ("cuda_of_torch", "told"),
+    [("", "is for CPUs only; install one"), ("14.1", r"is for CUDA 14\.1, and the driver of the GPUs knows 13\.0")],
+)
+def test_gpus_that_torch_cannot_use_are_left_alone_and_asking_for_them_tells_what_to_install(
+    machine, cuda_of_torch, told, caplog
+):
+    machine(2, cuda_of_torch=cuda_of_torch)
+    assert chosen_gpus("auto") == chosen_gpus(0) == ()
+    assert re.search(f"GPUs are here, and stay unused: the torch installed {told}", caplog.text)
+    with pytest.raises(DependencyError, match=f"networks cannot run on the GPUs here: the torch installed {told}"):
+        chosen_gpus(1)
+
+
+def test_a_torch_for_an_older_cuda_of_the_same_generation_will_do(machine):
+    machine(2, cuda_of_torch="12.6")
+    assert chosen_gpus(2) == chosen_gpus("auto") == ("0", "1")
+
+
+def test_where_there_is_no_gpu_torch_is_not_asked_for(machine, monkeypatch):
+    machine()
+    monkeypatch.setattr("reconflow.pipeline.gpus.torch_lacks", lambda: pytest.fail("there is no GPU"))
+    assert chosen_gpus("auto") == chosen_gpus(0) == ()
+
+
+def test_a_worker_whose_gpu_torch_cannot_use_says_so_instead_of_using_a_core(monkeypatch):
+    torch = pytest.importorskip("torch")
+
+    def too_old():
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 12040).\nUpdate it.")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # there is a GPU, and nothing is known of its use
+    monkeypatch.setattr(torch.cuda, "init", too_old)
+    monkeypatch.setattr("reconflow.nets.devices.cuda_of_torch", lambda: "13.0")
+    with pytest.raises(DependencyError, match=r"a worker offers a GPU that torch cannot use there: .* 12040\)\.$"):
+        on_gpu(offered=True)
+    monkeypatch.setattr("reconflow.nets.devices.cuda_of_torch", lambda: "")
+    with pytest.raises(DependencyError, match="the torch installed is for CPUs only"):
+        on_gpu(offered=True)
+
+
+def test_networks_run_on_a_gpu_that_torch_can_use_whether_it_is_offered_or_not(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    for available in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=available: there)
+        assert on_gpu(offered=False) == available
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert on_gpu(offered=True)
+
+
 @pytest.mark.parametrize(("gpus", "told"), [(None, "none: the CPU is used"), (4, "2: 2, 3")])
 def test_doctor_tells_which_gpus_there_are(machine, gpus, told, capsys):
     machine(gpus, visible="2,3")
     main(["doctor"])
     assert re.search(rf"GPUs through dask-cuda +{told}", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("cuda_of_torch", "trouble", "told"),
+    [
+        ("", "", ["for CPUs only", "2: 0, 1; they stay unused: the torch installed is for CPUs only"]),
+        ("13.0", "no driver", [r"for CUDA 13\.0, not usable here: no driver", "2: 0, 1\n"]),
+        ("13.0", "", [r"for CUDA 13\.0, usable here", "2: 0, 1\n"]),
+    ],
+)
+def test_doctor_tells_whether_torch_can_use_them(machine, monkeypatch, cuda_of_torch, trouble, told, capsys):
+    machine(2, cuda_of_torch=cuda_of_torch)
+    monkeypatch.setattr("reconflow.nets.devices.trouble_with_cuda", lambda: trouble)
+    monkeypatch.setenv("COLUMNS", "200")
+    main(["doctor"])
+    said = capsys.readouterr().out
+    for line, words in zip(("torch \\(learned models\\)", "GPUs through dask-cuda"), told, strict=True):
+        assert re.search(rf"{line} .*{words}", said)
 
 
 def test_no_gpu_is_visible_where_none_may_be(machine):
@@ -112,9 +182,22 @@ def test_a_worker_for_each_gpu_and_cores_that_see_none(machine, visible, seen, d
         assert re.fullmatch(device, device_of(client))
 
 
+@pytest.mark.parametrize(
+    ("generations", "visible", "precision"), [("8 9", "0,1", "bf16"), ("8 7", "0,1", "fp16"), ("7", "MIG-0", "bf16")]
+)
+def test_precision_is_what_every_gpu_that_is_offered_has_by_itself(
+    machine, monkeypatch, generations, visible, precision
+):
+    monkeypatch.setenv("SIMULATED_GENERATIONS", generations)
+    machine(2, visible=visible)
+    with open_client(workers=1) as client:
+        assert placement(client).precision == precision
+
+
 def test_workers_for_cores_see_no_gpu(machine):
     machine(2)
     with open_client(gpus=0, workers=2) as client:
+        assert placement(client).precision == "fp32"
         told = list(client.run(_seen).values())
         assert [env for resources, env in told if "CPU" in resources] == ["", ""]
         assert device_of(client) == "cpu"

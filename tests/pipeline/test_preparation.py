@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 
+import msgspec
 import pytest
 import tomli_w
 
@@ -21,7 +22,15 @@ from reconflow.store.root import open_root
 
 
 def placed(**learned):
-    return Placement(compute={"CPU": 1}, slots=2, learned=learned, learned_slots=2, mapper=1, mapper_threads=1)
+    return Placement(
+        compute={"CPU": 1},
+        slots=2,
+        learned=learned,
+        learned_slots=2,
+        mapper=1,
+        mapper_threads=1,
+        precision="bf16" if "GPU" in learned else "fp32",
+    )
 
 
 @pytest.fixture
@@ -54,6 +63,14 @@ def test_a_precision_that_is_named_is_kept_everywhere(prepared):
     gpus, cores = (prepared(placed(**{kind: 1}), *names) for kind in ("GPU", "CPU"))
     assert gpus.encodings == cores.encodings
     assert gpus.geometries == cores.geometries
+
+
+def test_older_gpus_run_in_float16_and_what_they_make_is_kept_apart(prepared):
+    new = placed(GPU=1)
+    old = msgspec.structs.replace(new, precision="fp16")
+    made = [prepared(where, "match.matcher=mast3r_hybrid") for where in (new, old, placed(CPU=1))]
+    assert [one.precision for one in made] == ["bf16", "fp16", "fp32"]
+    assert len({one.geometries for one in made}) == len({one.encodings["mast3r"] for one in made}) == 3
 
 
 def test_what_no_network_of_that_precision_made_is_shared(prepared):

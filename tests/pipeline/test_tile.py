@@ -211,7 +211,7 @@ def verified_slowly(monkeypatch):
 
 def test_pairs_are_verified_while_a_gpu_matches_the_next(match, verified_slowly, monkeypatch):
     match(Tilewise())  # what a process does once
-    monkeypatch.setattr(tile_task, "sees_gpu", lambda: True)
+    monkeypatch.setattr(tile_task, "on_gpu", lambda **_: True)
     started = time.perf_counter()
     found = match(Slow(fails=[(0, 3)]))
     took = time.perf_counter() - started
@@ -228,7 +228,7 @@ def test_a_worker_for_cores_keeps_to_its_one_thread(match, verified_slowly):
 
 
 def test_a_gpu_worker_reads_ahead_for_its_next_tile(match, tile, monkeypatch):
-    monkeypatch.setattr(tile_task, "sees_gpu", lambda: True)
+    monkeypatch.setattr(tile_task, "on_gpu", lambda **_: True)
     task, _ = tile
     cut = [pair for pair in task.pairs if max(pair.first, pair.second) < 3]
     first = msgspec.structs.replace(match_task(task.images, cut), then=task.images[3:])

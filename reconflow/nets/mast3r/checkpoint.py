@@ -51,7 +51,7 @@ def checkpoint_path(file: Path | None) -> Path:
 
 def made_with(file: Path | None) -> str:
     """Name the revision of this package, the library and the checkpoint, for keys."""
-    return f"mast3r 1, torch {version('torch')}, weights {sha256_of(checkpoint_path(file))[:16]}"
+    return f"mast3r 2, torch {version('torch')}, weights {sha256_of(checkpoint_path(file))[:16]}"
 
 
 def shared_mast3r(file: Path | None, device: torch.device) -> Mast3r:

@@ -91,7 +91,11 @@ class DescriptorHead(nn.Module):
 
 
 class Mast3r(nn.Module):
-    """MASt3R without its point heads; attributes are named as the tensors of the checkpoint are."""
+    """MASt3R without its point heads; attributes are named as the tensors of the checkpoint are.
+
+    What blocks add to a token is summed in float32 whatever they multiply in: float16 ends at 65 504, and bfloat16
+    has three digits.
+    """
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -114,7 +118,7 @@ class Mast3r(nn.Module):
         if height % PATCH or width % PATCH:
             raise ValueError(f"images must be multiples of {PATCH} high and wide, got {height} × {width}")
         rotary = self._rotary((height // PATCH, width // PATCH), images.device)
-        x = self.patch_embed(images)
+        x = self.patch_embed(images).float()
         for block in self.enc_blocks:
             x = block(x, rotary)
         return self.enc_norm(x)
@@ -132,7 +136,7 @@ class Mast3r(nn.Module):
 
         """
         rotary1, rotary2 = (self._rotary(grid, first.device) for grid in grids)
-        state1, state2 = self.decoder_embed(first), self.decoder_embed(second)
+        state1, state2 = self.decoder_embed(first).float(), self.decoder_embed(second).float()
         for block1, block2 in zip(self.dec_blocks, self.dec_blocks2, strict=True):
             # Both read the states of the layer before.
             state1, state2 = block1(state1, state2, rotary1, rotary2), block2(state2, state1, rotary2, rotary1)

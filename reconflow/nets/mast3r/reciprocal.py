@@ -68,20 +68,22 @@ def reciprocal_matches(
     here, there = first.flatten(1, 2), second.flatten(1, 2)
     seeds = _grid(height1, width1, step, first.device)
     places = seeds.expand(len(first), -1)
-    ended: list[list[Tensor]] = [[] for _ in first]
+    ended: list[Tensor] = []
     for _ in range(iterations):
         reached = nearest_by_dot(_at(here, places), there, max_bytes=max_bytes)
         back = nearest_by_dot(_at(there, reached), here, max_bytes=max_bytes)
         stays = back == places
-        for pair, gathered in enumerate(ended):
-            gathered.append(torch.stack([places[pair], reached[pair]], dim=1)[stays[pair]])
+        pair, seed = stays.nonzero(as_tuple=True)  # of all pairs at once: a device is waited for each time
+        ended.append(torch.stack([pair, places[pair, seed], reached[pair, seed]], dim=1))
         left = int((~stays).sum(dim=1).max())
         if left == 0:
             break
         # What is on its way comes first; pairs with less of it carry some that has ended along.
         order = torch.argsort(stays.int(), dim=1, stable=True)[:, :left]
         places = back.gather(1, order)
-    return [_as_pixels(torch.cat(gathered).unique(dim=0), width1, width2) for gathered in ended]
+    found = torch.cat(ended).unique(dim=0)
+    counts = found[:, 0].bincount(minlength=len(first)).tolist()
+    return [_as_pixels(own[:, 1:], width1, width2) for own in found.split(counts)]
 
 
 def _grid(height: int, width: int, step: int, device: torch.device) -> Tensor:

@@ -90,3 +90,16 @@ def test_half_precision_stays_close(small, dtype):
             rough = small.decode(tokens, tokens, grids=((3, 4), (3, 4)))[0]
     assert rough.descriptors.dtype == torch.float32
     assert (exact.descriptors * rough.descriptors).sum(dim=-1).min() > 0.99
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_sums_over_the_blocks_are_in_float32_whatever_these_multiply_in(small, dtype):
+    sums = []
+    blocks = [small.enc_blocks[-1], small.dec_blocks[-1], small.dec_blocks2[-1]]
+    hooks = [block.register_forward_hook(lambda _, __, out: sums.append(out.dtype)) for block in blocks]
+    with torch.inference_mode(), torch.autocast("cpu", dtype=dtype):
+        tokens = small.encode(random_images(batch=1, height=32, width=32, seed=6))
+        small.decode(tokens, tokens, grids=((2, 2), (2, 2)))
+    for hook in hooks:
+        hook.remove()
+    assert sums == [torch.float32] * 3

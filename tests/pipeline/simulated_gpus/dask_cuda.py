@@ -19,5 +19,6 @@ class LocalCUDACluster(LocalCluster):
         place = self.cuda_visible_devices.index(name)
         own_first = self.cuda_visible_devices[place:] + self.cuda_visible_devices[:place]
         spec = copy.deepcopy(self.new_spec)
+        spec["options"]["preload"] = ["torch_on_gpus"]
         spec["options"]["env"] = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, own_first))}
         return {name: spec}

@@ -28,6 +28,10 @@ def nvmlInit():
         raise NVMLError_DriverNotLoaded
 
 
+def nvmlSystemGetCudaDriverVersion():
+    return 13000
+
+
 def nvmlDeviceGetCount():
     return int(os.environ["SIMULATED_GPUS"])
 
@@ -44,6 +48,13 @@ def nvmlDeviceGetHandleByUUID(uuid):
 
 def nvmlDeviceGetName(handle):
     return f"Simulated {handle}"
+
+
+def nvmlDeviceGetCudaComputeCapability(handle):
+    """A GPU is of the generation at its place in ``SIMULATED_GENERATIONS``; of Ampere where there is none."""
+    generations = os.environ.get("SIMULATED_GENERATIONS", "").split()
+    number = int(handle.rpartition("-")[2])
+    return (int(generations[number]) if number < len(generations) else 8, 0)
 
 
 def nvmlDeviceGetMemoryInfo(handle):
