@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from reconflow.core.open3d_library import load_open3d
 from reconflow.errors import DependencyError
@@ -27,6 +26,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def execute(_: argparse.Namespace) -> int:
     """Print a line per check; the exit code is 1 when a needed one fails."""
+    from reconflow.cli.methods import print_methods
     from reconflow.pipeline.cluster import available_cores
 
     console = Console()
@@ -52,7 +52,8 @@ def execute(_: argparse.Namespace) -> int:
             mark = "[red]✗[/]" if needed else "[dim]–[/]"
             failed |= needed
         console.print(f"{mark} {name:<24} {found}", highlight=False)
-    _methods(console)
+    console.print()
+    print_methods(console)
     return int(failed)
 
 
@@ -75,18 +76,6 @@ def _torch() -> str:
         return f"{found}, for CPUs only"
     trouble = trouble_with_cuda()
     return f"{found}, for CUDA {cuda}, {f'not usable here: {trouble}' if trouble else 'usable here'}"
-
-
-def _methods(console: Console) -> None:
-    """Print which extractors and matchers can run, and what the others lack."""
-    from reconflow.nets.registry import combinations
-
-    found = combinations()
-    usable = ", ".join(one.name for one in found if one.usable)
-    console.print(f"\nfeatures and matchers that can run: {usable}", highlight=False, soft_wrap=True)
-    for one in found:
-        if not one.usable:
-            console.print(f"[dim]– {one.name}: {escape(one.reason)}[/]", highlight=False, soft_wrap=True)
 
 
 def _version(module: str) -> str:

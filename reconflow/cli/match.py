@@ -6,11 +6,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from reconflow.cli.methods import print_methods
 from reconflow.config import load_config
 from reconflow.errors import InputError, OutputError
-from reconflow.nets.registry import combinations
 from reconflow.presets import PRESETS
 
 _EPILOG = """\
@@ -55,7 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Match, print, draw; 1 where the photos show no common scene."""
     console = Console()
     if arguments.list:
-        _list(console)
+        print_methods(console)
         return 0
     if len(arguments.photos) != 2:
         raise InputError(f"match takes two photos, got {len(arguments.photos)}")
@@ -84,12 +83,3 @@ def _check_picture(path: Path) -> None:
         raise InputError(f"cannot write {path}: name it as a picture, such as matches.png")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"cannot write {path}: {path.absolute().parent} is no folder")
-
-
-def _list(console: Console) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("combination", "can run here"):
-        table.add_column(column, overflow="fold")
-    for one in combinations():
-        table.add_row(one.name, "[green]yes[/]" if one.usable else f"[dim]{escape(one.reason)}[/]")
-    console.print(table)

@@ -14,7 +14,7 @@ from reconflow.config import Precision
 from reconflow.errors import ConfigError, DependencyError
 from reconflow.nets.catalogue import weights_named
 from reconflow.nets.protocols import Extractor, ImageEncoder, Matcher, TileMatcher
-from reconflow.nets.weights import absence
+from reconflow.nets.weights import absence, find_weights
 
 _T = TypeVar("_T")
 
@@ -223,6 +223,8 @@ class Combination(msgspec.Struct, frozen=True, kw_only=True):
     usable: bool
     reason: str
     """What is missing and how to get it; empty where nothing is."""
+    lacks: tuple[str, ...] = ()
+    """Names of the weights that are missing; empty too where it is packages that are."""
 
 
 def combinations() -> list[Combination]:
@@ -241,8 +243,15 @@ def combination(extractor: str, matcher: str) -> Combination:
     """
     acceptance_inliers(extractor, matcher)
     reason = "; ".join(missing(extractor, matcher))
-    name = f"{extractor}+{matcher}"
-    return Combination(name=name, extractor=extractor, matcher=matcher, usable=not reason, reason=reason)
+    lacks = () if _absent_packages() else tuple(name for name in _weights_for(extractor, matcher) if _is_absent(name))
+    return Combination(
+        name=f"{extractor}+{matcher}",
+        extractor=extractor,
+        matcher=matcher,
+        usable=not reason,
+        reason=reason,
+        lacks=lacks,
+    )
 
 
 def create_extractor(name: str) -> Extractor:
@@ -328,14 +337,22 @@ def missing(extractor: str, matcher: str) -> list[str]:
         absent = _absent_packages()
         if absent:
             return [absent]
-    needed = [*features.weights, *([matching.weights[extractor]] if extractor in matching.weights else [])]
-    return [reason for name in needed if (reason := absence(weights_named(name)))]
+    return [absence(weights_named(name)) for name in _weights_for(extractor, matcher) if _is_absent(name)]
 
 
 def missing_of_encoder(name: str) -> list[str]:
     """Return what an encoder lacks on this machine, each with how to get it."""
     reason = _absent_packages() or absence(weights_named(ENCODERS[name].weights))
     return [reason] if reason else []
+
+
+def _weights_for(extractor: str, matcher: str) -> list[str]:
+    own = MATCHERS[matcher].weights
+    return [*EXTRACTORS[extractor].weights, *([own[extractor]] if extractor in own else [])]
+
+
+def _is_absent(weights: str) -> bool:
+    return find_weights(weights_named(weights)) is None
 
 
 def _require_packages(name: str, *, learned: bool) -> None:

@@ -105,8 +105,10 @@ def test_what_is_no_photo_is_told(photos, tmp_path, capsys):
     assert main(["match", photos[0], str(tmp_path / "a.jpg")]) == 2
 
 
-def test_the_list_says_what_can_run_here(capsys):
+def test_the_list_says_what_can_run_here_and_once_how_to_get_what_is_missing(capsys, no_weights):
     assert main(["match", "--list"]) == 0
     said = capsys.readouterr().out
+    assert "lacks superpoint, mast3r" in said
+    assert said.count("the weights mast3r are not here") == 1
     assert "sift+adalam" in said
     assert "aliked-n16+lightglue" in said
