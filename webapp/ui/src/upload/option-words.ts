@@ -19,7 +19,10 @@ export const OPTION_WORDS: Record<string, readonly [title: string, help: string]
   "shortlist.exhaustive_up_to": ["Compare all with all up to (photos)", "Above it, only likely pairs are compared."],
   "shortlist.retrieval": ["Finder of similar photos", "In large sets; vlad needs nothing, dinov2-vitb14 its weights."],
   "shortlist.retrieval_neighbours": ["Similar photos to compare", "Per photo, in large sets."],
-  "shortlist.sequence_neighbours": ["Photos before and after to compare", "By time taken, else by name; in large sets."],
+  "shortlist.sequence_neighbours": [
+    "Photos before and after to compare",
+    "By time taken, else by name; in large sets.",
+  ],
   "shortlist.gps_neighbours": ["Photos nearby to compare", "By GPS position, in large sets."],
   "shortlist.partners_floor": ["Fewest partners of a photo", "So many are compared with each in any case."],
   "shortlist.partners_cap": ["Most partners of a photo", "No more are compared with each."],
