@@ -245,14 +245,15 @@ class ExecutionConfig(_Section, frozen=True):
 
     ``feature_cache_mb`` is what each worker keeps of the features and encodings it read: tiles share photos.
     ``gpu_memory_fraction`` bounds what one process takes of its GPU's memory: batches shrink until they fit.
-    ``threads_beside_gpu`` is how many pairs a worker that has a GPU verifies at once while the GPU matches the next.
+    ``threads_beside_gpu`` is how many photos a worker that has a GPU reads, and pairs it verifies, at once while the
+    GPU works on others; 0 takes the GPU's share of the machine's cores.
     """
 
     images_per_extract_task: int = 8
     images_per_tile: int = 12
     feature_cache_mb: int = 256
     gpu_memory_fraction: float = 0.9
-    threads_beside_gpu: int = 4
+    threads_beside_gpu: int = 0
 
     def __post_init__(self) -> None:
         self._require("images_per_extract_task", low=1)

@@ -41,6 +41,7 @@ from reconflow.pipeline.cluster import GPU, available_cores, open_client
 from reconflow.pipeline.events import Event, StageFinished, StageStarted
 from reconflow.pipeline.gpus import VISIBLE, listed
 from reconflow.pipeline.run import run
+from reconflow.pipeline.worker import threads_beside_gpu
 
 STAGE = "match"
 ASKED_EVERY_S = 0.1
@@ -124,8 +125,7 @@ def client_with(workers: int, devices: Sequence[str], *, most: int) -> Client:
 
 def with_threads_shared(config: PipelineConfig, *, by: int) -> PipelineConfig:
     """Return a configuration in which so many workers of a device have together the threads that one would have."""
-    threads = config.execution.threads_beside_gpu
-    own = max(min(1, threads), threads // by)
+    own = max(1, threads_beside_gpu(config.execution, gpu=True) // by)
     return msgspec.structs.replace(config, execution=msgspec.structs.replace(config.execution, threads_beside_gpu=own))
 
 

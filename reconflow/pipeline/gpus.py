@@ -33,7 +33,7 @@ _HOW_TO_GET_TORCH = "https://pytorch.org/get-started/locally has the command"
 
 def visible_gpus() -> tuple[str, ...]:
     """Name the GPUs this process may use; none where dask-cuda is not installed or there is no driver."""
-    return listed(os.environ.get(VISIBLE), _count() or 0)
+    return listed(os.environ.get(VISIBLE), gpus_in_machine() or 0)
 
 
 def chosen_gpus(wanted: Literal["auto"] | int) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def chosen_gpus(wanted: Literal["auto"] | int) -> tuple[str, ...]:
             logger.warning("GPUs are here, and stay unused: %s", lack)
             return ()
         return found
-    count = _count() if wanted else 0
+    count = gpus_in_machine() if wanted else 0
     if count is None:
         have = listed(os.environ.get(VISIBLE, ",".join(map(str, range(wanted)))), sys.maxsize)
     else:
@@ -107,6 +107,13 @@ def has_bfloat16() -> bool:
     return multiplies_in_bfloat16()
 
 
+def gpus_in_machine() -> int | None:
+    """Return how many GPUs there are, ours or not; None where dask-cuda is not installed, which brings what asks."""
+    if not _has_dask_cuda():
+        return None
+    return _asked(lambda driver: int(driver.nvmlDeviceGetCount())) or 0
+
+
 def torch_lacks() -> str:
     """Return what keeps torch from using GPUs here, and what to install; empty where it should see them.
 
@@ -140,13 +147,6 @@ def unused_gpu() -> str:
 
 def _is_gpu(entry: str, count: int) -> bool:
     return entry.startswith(_UUIDS) or (entry.isdigit() and int(entry) < count)
-
-
-def _count() -> int | None:
-    """Return how many GPUs the machine has, visible or not; None where dask-cuda is not installed."""
-    if not _has_dask_cuda():
-        return None
-    return _asked(lambda driver: int(driver.nvmlDeviceGetCount())) or 0
 
 
 def _described(driver: Any, name: str) -> str:

@@ -26,7 +26,7 @@ from reconflow.pipeline.matching import encoder
 from reconflow.pipeline.overlap import begun
 from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.work_items import ExtractTask, IngestTask
-from reconflow.pipeline.worker import bound_memory, extractor, on_gpu
+from reconflow.pipeline.worker import bound_memory, extractor, on_gpu, threads_beside_gpu
 from reconflow.stages.extract import extract_together
 from reconflow.stages.ingest import ingest_image, read_image
 from reconflow.store.encodings import EncodingStore
@@ -92,7 +92,7 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     # On cores a batch only leaves the caches, and holds photos that nobody needs yet.
     batches = task.batches(at_most=PHOTOS_IN_A_BATCH if gpu else 1)
     reading = [partial(_read, task.images[place]) for batch in batches for place in batch]
-    photos = begun(reading, threads=context.config.execution.threads_beside_gpu if gpu else 0)
+    photos = begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu))
     made: dict[int, Features | str] = {}
     for batch in batches:
         control.check()
@@ -136,7 +136,7 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     gpu = on_gpu(offered=control.has_gpu)
     bound_memory(context, needed=True)
     reading = [partial(_read, record) for record in task.images]
-    photos = begun(reading, threads=context.config.execution.threads_beside_gpu if gpu else 0)
+    photos = begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu))
     images: list[tuple[ImageRecord, np.ndarray]] = []
     failed: dict[str, str] = {}
     for record in task.images:

@@ -33,7 +33,7 @@ from reconflow.pipeline.photo_cache import PhotoCache
 from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.tasks import attempted
 from reconflow.pipeline.work_items import MatchTask, TileImage
-from reconflow.pipeline.worker import bound_memory, on_gpu
+from reconflow.pipeline.worker import bound_memory, on_gpu, threads_beside_gpu
 from reconflow.store.encodings import read_encodings
 from reconflow.store.features import read_features
 from reconflow.store.geometries import GeometryStore, MatchedPair, StoredPair
@@ -60,7 +60,7 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     config = context.config
     ready = ready_methods(config.extract.extractor, config.match.matcher)
     learned = any(one.method.learned for one in ready)
-    threads = config.execution.threads_beside_gpu if learned and on_gpu(offered=control.has_gpu) else 0
+    threads = threads_beside_gpu(config.execution, gpu=learned and on_gpu(offered=control.has_gpu))
     bound_memory(context, needed=learned)
     cache = photo_cache(config.execution.feature_cache_mb)
     ahead().wait()

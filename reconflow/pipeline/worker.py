@@ -2,11 +2,15 @@
 
 import functools
 
+from reconflow.config import ExecutionConfig
 from reconflow.errors import DependencyError
 from reconflow.nets.protocols import Extractor
 from reconflow.nets.registry import create_extractor
-from reconflow.pipeline.gpus import torch_lacks
+from reconflow.pipeline.cluster import available_cores
+from reconflow.pipeline.gpus import gpus_in_machine, torch_lacks
 from reconflow.pipeline.run_context import RunContext
+
+_BESIDE_UNCOUNTED_GPUS = 4
 
 
 @functools.cache
@@ -37,3 +41,17 @@ def on_gpu(*, offered: bool) -> bool:
     if offered and (trouble := trouble_with_cuda()):
         raise DependencyError(f"a worker offers a GPU that torch cannot use there: {torch_lacks() or trouble}")
     return torch_device().type == "cuda"
+
+
+def threads_beside_gpu(config: ExecutionConfig, *, gpu: bool) -> int:
+    """Return how many threads work beside the GPU of this process; none where it has none.
+
+    Unless settings say so, they are its share of the machine's cores, which the workers for cores leave alone while
+    networks match.
+    """
+    if not gpu:
+        return 0
+    if config.threads_beside_gpu:
+        return config.threads_beside_gpu
+    gpus = gpus_in_machine()
+    return max(1, available_cores() // gpus) if gpus else _BESIDE_UNCOUNTED_GPUS

@@ -183,7 +183,7 @@ def test_a_driver_that_does_not_tell_how_busy_a_gpu_is_ends_no_measurement(speed
     assert workers.busy_now(2) == pytest.approx(0.85)
 
 
-@pytest.mark.parametrize(("threads", "workers", "own"), [(4, 1, 4), (4, 2, 2), (4, 3, 1), (1, 2, 1), (0, 2, 0)])
+@pytest.mark.parametrize(("threads", "workers", "own"), [(4, 1, 4), (4, 2, 2), (4, 3, 1), (1, 2, 1)])
 def test_workers_of_one_device_have_no_more_threads_than_one_worker_has(speed, threads, workers, own):
     config = load_config(overrides=[f"execution.threads_beside_gpu={threads}"])
     assert speed("workers").with_threads_shared(config, by=workers).execution.threads_beside_gpu == own

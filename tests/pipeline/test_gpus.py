@@ -8,11 +8,12 @@ import time
 import pytest
 
 from reconflow.cli import main
+from reconflow.config import ExecutionConfig
 from reconflow.errors import ClusterError, DependencyError
 from reconflow.pipeline.cluster import open_client, placement
 from reconflow.pipeline.gpus import chosen_gpus, device_here, listed, unused_gpu, visible_gpus
 from reconflow.pipeline.staff import Staff
-from reconflow.pipeline.worker import on_gpu
+from reconflow.pipeline.worker import on_gpu, threads_beside_gpu
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,15 @@ def test_doctor_tells_whether_torch_can_use_them(machine, monkeypatch, cuda_of_t
 def test_no_gpu_is_visible_where_none_may_be(machine):
     machine(4, visible="")
     assert visible_gpus() == ()
+
+
+@pytest.mark.parametrize(("gpus", "cores", "threads"), [(1, 16, 16), (8, 128, 16), (4, 2, 1), (0, 16, 4)])
+def test_beside_a_gpu_work_as_many_threads_as_its_share_of_the_cores(machine, monkeypatch, gpus, cores, threads):
+    machine(gpus)
+    monkeypatch.setattr("reconflow.pipeline.worker.available_cores", lambda: cores)
+    assert threads_beside_gpu(ExecutionConfig(), gpu=True) == threads
+    assert threads_beside_gpu(ExecutionConfig(threads_beside_gpu=3), gpu=True) == 3
+    assert threads_beside_gpu(ExecutionConfig(threads_beside_gpu=3), gpu=False) == 0
 
 
 def test_without_dask_cuda_a_person_is_believed(monkeypatch):
