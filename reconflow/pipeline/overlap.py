@@ -1,7 +1,11 @@
-"""CPU work of a task that has a GPU, done beside it: the GPU should never wait for a core."""
+"""CPU work of a task that has a GPU, done beside it: the GPU should never wait for a core.
+
+Whoever begins a generator of here closes it (:func:`contextlib.closing`): it ends threads, and where Python collects it
+as garbage, which may be while a thread starts, that waits for ever.
+"""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -11,7 +15,7 @@ _AHEAD = 64
 """Calls that may be waiting for a thread: a few batches of the device."""
 
 
-def overlapped(calls: Iterable[Callable[[], T]], *, threads: int) -> Iterator[T]:
+def overlapped(calls: Iterable[Callable[[], T]], *, threads: int) -> Generator[T]:
     """Yield what calls return, in their order, doing them in threads while the iterable makes the next ones.
 
     Without threads each call is done as it comes. An error ends everything: what waits is dropped.
@@ -35,7 +39,7 @@ def overlapped(calls: Iterable[Callable[[], T]], *, threads: int) -> Iterator[T]
                 left.cancel()
 
 
-def begun(calls: Sequence[Callable[[], T]], *, threads: int) -> Iterator[T]:
+def begun(calls: Sequence[Callable[[], T]], *, threads: int) -> Generator[T]:
     """Yield what calls return, in their order, all of them begun in threads when the first is asked for.
 
     Without threads each call is done when it is asked for. An error ends everything: what waits is dropped.

@@ -7,6 +7,7 @@ a photo or a pair does to a library must not take the rest of its task along.
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -92,14 +93,15 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     # On cores a batch only leaves the caches, and holds photos that nobody needs yet.
     batches = task.batches(at_most=PHOTOS_IN_A_BATCH if gpu else 1)
     reading = [partial(_read, task.images[place]) for batch in batches for place in batch]
-    photos = begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu))
     made: dict[int, Features | str] = {}
-    for batch in batches:
-        control.check()
-        read = {place: next(photos) for place in batch}
-        made.update(_extracted({place: one for place, one in read.items() if not isinstance(one, str)}, task, context))
-        made.update({place: one for place, one in read.items() if isinstance(one, str)})
-        control.advance(len(made), task.images[batch[-1]].name)
+    with closing(begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu))) as photos:
+        for batch in batches:
+            control.check()
+            read = {place: next(photos) for place in batch}
+            rasters = {place: one for place, one in read.items() if not isinstance(one, str)}
+            made.update(_extracted(rasters, task, context))
+            made.update({place: one for place, one in read.items() if isinstance(one, str)})
+            control.advance(len(made), task.images[batch[-1]].name)
     images = enumerate(task.images)
     found = [(record, features) for place, record in images if not isinstance(features := made[place], str)]
     failed = {task.images[place].name: reason for place, reason in sorted(made.items()) if isinstance(reason, str)}
@@ -136,16 +138,16 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     gpu = on_gpu(offered=control.has_gpu)
     bound_memory(context, needed=True)
     reading = [partial(_read, record) for record in task.images]
-    photos = begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu))
     images: list[tuple[ImageRecord, np.ndarray]] = []
     failed: dict[str, str] = {}
-    for record in task.images:
-        control.check()
-        read = next(photos)
-        if isinstance(read, str):
-            failed[record.name] = read
-        else:
-            images.append((record, record.turn.image(read)))
+    with closing(begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu))) as photos:
+        for record in task.images:
+            control.check()
+            read = next(photos)
+            if isinstance(read, str):
+                failed[record.name] = read
+            else:
+                images.append((record, record.turn.image(read)))
 
     def encoded() -> list[Encoding]:
         return encoder(task.extractor, context.precision).encode([image for _, image in images])

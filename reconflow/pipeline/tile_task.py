@@ -6,6 +6,7 @@ A pair that fails costs itself: it is returned with the reason.
 import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -74,12 +75,13 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     matched: dict[int, MatchedPair] = {}
     failed: dict[str, str] = {}
     calls = (partial(_finished, tile, place, found) for place, found in _by_pair(tile, control))
-    for done, (place, made, reason) in enumerate(overlapped(calls, threads=threads)):
-        if made:
-            matched[place] = made
-        if reason:
-            failed[task.pairs[place].key] = reason
-        control.advance(done + 1)
+    with closing(overlapped(calls, threads=threads)) as finished:
+        for done, (place, made, reason) in enumerate(finished):
+            if made:
+                matched[place] = made
+            if reason:
+                failed[task.pairs[place].key] = reason
+            control.advance(done + 1)
     written = GeometryStore(root, context.geometries).write([matched[place] for place in sorted(matched)])
     if coming is not None:
         read += _read_ahead(coming)

@@ -14,7 +14,7 @@ from PIL import Image
 from reconflow.config import load_config
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord
-from reconflow.errors import DependencyError, StoreError
+from reconflow.errors import Cancelled, DependencyError, StoreError
 from reconflow.nets.batches import batch_runner
 from reconflow.pipeline import tasks
 from reconflow.pipeline.control import RunLine, TaskControl
@@ -169,6 +169,22 @@ def test_photos_to_encode_are_read_by_several_threads_beside_a_gpu(photos, tmp_p
     assert len(tasks.encode(extract_task(photos, "any"), context).failed) == len(photos)
     assert encoded == list(range(len(photos)))
     assert (len(readers) > 1) == gpu
+
+
+def test_threads_beside_a_gpu_end_with_the_task_that_began_them(photos, tmp_path, monkeypatch):
+    checks = iter([None, Cancelled("the run was cancelled")])
+
+    def check(_):
+        if error := next(checks):
+            raise error
+
+    monkeypatch.setattr(tasks, "on_gpu", lambda **_: True)
+    monkeypatch.setattr(TaskControl, "check", check)
+    context = RunContext(str(tmp_path / "store"), load_config(), {}, "", RunLine("test"), encodings={"any": "e" * 40})
+    with pytest.raises(Cancelled) as ended:
+        tasks.encode(extract_task(photos, "any"), context)
+    assert ended.tb is not None  # which keeps all that the task held
+    assert not [one for one in threading.enumerate() if one.name.startswith("beside-gpu")]
 
 
 def test_photos_are_read_while_a_gpu_works(extract, monkeypatch):
