@@ -56,10 +56,9 @@ def chosen(
     better = [pairs[0] for pairs, own in zip(suiting, best, strict=True) if own != pairs[0]]
     left = "; ".join(f"{'+'.join(pair)} cannot run: {'; '.join(lacks(*pair))}" for pair in better)
     methods = " and ".join(map(str, parse_methods(*names)))
-    if extractors != AUTO:
-        why = f"match.matcher is auto: {methods} match photos{left and f'; {left}'}"
-    elif matchers != AUTO:
-        why = f"extract.extractor is auto: {methods} match photos{left and f'; {left}'}"
+    if extractors != matchers:
+        option = "match.matcher" if matchers == AUTO else "extract.extractor"
+        why = f"{option} is auto: {methods} match photos{left and f'; {left}'}"
     elif gpus:
         offered = f"workers offer GPUs, {f'but {left}' if left else 'and the weights are here'}"
         why = f"extract.extractor and match.matcher are auto: {methods} match photos; {offered}"

@@ -14,7 +14,7 @@ from reconflow.config import Precision
 from reconflow.errors import ConfigError, DependencyError
 from reconflow.nets.catalogue import weights_named
 from reconflow.nets.protocols import Extractor, ImageEncoder, Matcher, TileMatcher
-from reconflow.nets.weights import absence, find_weights
+from reconflow.nets.weights import absence
 
 _T = TypeVar("_T")
 
@@ -242,15 +242,14 @@ def combination(extractor: str, matcher: str) -> Combination:
 
     """
     acceptance_inliers(extractor, matcher)
-    reason = "; ".join(missing(extractor, matcher))
-    lacks = () if _absent_packages() else tuple(name for name in _weights_for(extractor, matcher) if _is_absent(name))
+    lacks = _lacks(extractor, matcher)
     return Combination(
         name=f"{extractor}+{matcher}",
         extractor=extractor,
         matcher=matcher,
-        usable=not reason,
-        reason=reason,
-        lacks=lacks,
+        usable=not lacks,
+        reason="; ".join(lacks.values()),
+        lacks=tuple(name for name in lacks if name),
     )
 
 
@@ -332,12 +331,7 @@ def extractors_for(matcher: str) -> list[str]:
 
 def missing(extractor: str, matcher: str) -> list[str]:
     """Return what an extractor with a matcher lacks on this machine, each with how to get it."""
-    features, matching = EXTRACTORS[extractor], MATCHERS[matcher]
-    if features.learned or matching.learned:
-        absent = _absent_packages()
-        if absent:
-            return [absent]
-    return [absence(weights_named(name)) for name in _weights_for(extractor, matcher) if _is_absent(name)]
+    return list(_lacks(extractor, matcher).values())
 
 
 def missing_of_encoder(name: str) -> list[str]:
@@ -346,13 +340,13 @@ def missing_of_encoder(name: str) -> list[str]:
     return [reason] if reason else []
 
 
-def _weights_for(extractor: str, matcher: str) -> list[str]:
-    own = MATCHERS[matcher].weights
-    return [*EXTRACTORS[extractor].weights, *([own[extractor]] if extractor in own else [])]
-
-
-def _is_absent(weights: str) -> bool:
-    return find_weights(weights_named(weights)) is None
+def _lacks(extractor: str, matcher: str) -> dict[str, str]:
+    """Return how to get what is missing, by the name of the weights; packages, which come first, have none."""
+    features, matching = EXTRACTORS[extractor], MATCHERS[matcher]
+    if (features.learned or matching.learned) and (absent := _absent_packages()):
+        return {"": absent}
+    needed = [*features.weights, *([matching.weights[extractor]] if extractor in matching.weights else [])]
+    return {name: reason for name in needed if (reason := absence(weights_named(name)))}
 
 
 def _require_packages(name: str, *, learned: bool) -> None:

@@ -1,12 +1,13 @@
 """CPU work of a task that has a GPU, done beside it: the GPU should never wait for a core.
 
-Whoever begins a generator of here closes it (:func:`contextlib.closing`): it ends threads, and where Python collects it
-as garbage, which may be while a thread starts, that waits for ever.
+Threads end with the context that began them. A generator must not end them: Python may collect it as garbage while a
+thread starts, and then its end waits for ever.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -15,46 +16,52 @@ _AHEAD = 64
 """Calls that may be waiting for a thread: a few batches of the device."""
 
 
-def overlapped(calls: Iterable[Callable[[], T]], *, threads: int) -> Generator[T]:
-    """Yield what calls return, in their order, doing them in threads while the iterable makes the next ones.
+@contextmanager
+def overlapped(calls: Iterable[Callable[[], T]], *, threads: int) -> Generator[Iterator[T]]:
+    """Give what calls return, in their order, doing them in threads while the iterable makes the next ones.
 
     Without threads each call is done as it comes. An error ends everything: what waits is dropped.
     """
     if not threads:
-        yield from (call() for call in calls)
+        yield (call() for call in calls)
         return
-    waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="beside-gpu") as pool:
-        try:
-            for call in calls:
-                waiting.append(pool.submit(call))
-                while waiting[0].done() or len(waiting) > _AHEAD:
-                    yield waiting.popleft().result()
-                    if not waiting:
-                        break
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for left in waiting:
-                left.cancel()
+    with _threads(threads) as (pool, waiting):
+        yield _in_order(calls, pool, waiting)
 
 
-def begun(calls: Sequence[Callable[[], T]], *, threads: int) -> Generator[T]:
-    """Yield what calls return, in their order, all of them begun in threads when the first is asked for.
+@contextmanager
+def begun(calls: Sequence[Callable[[], T]], *, threads: int) -> Generator[Iterator[T]]:
+    """Give what calls return, in their order, all of them begun in threads at once.
 
     Without threads each call is done when it is asked for. An error ends everything: what waits is dropped.
     """
     if not threads:
-        yield from (call() for call in calls)
+        yield (call() for call in calls)
         return
-    with ThreadPoolExecutor(threads, thread_name_prefix="beside-gpu") as pool:
-        waiting = deque(pool.submit(call) for call in calls)
+    with _threads(threads) as (pool, waiting):
+        waiting.extend(pool.submit(call) for call in calls)
+        yield (waiting.popleft().result() for _ in calls)
+
+
+@contextmanager
+def _threads(count: int) -> Generator[tuple[ThreadPoolExecutor, deque[Future[Any]]]]:
+    """Give threads, and a place for what waits for them, which is dropped at the end."""
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(count, thread_name_prefix="beside-gpu") as pool:
         try:
-            while waiting:
-                yield waiting.popleft().result()
+            yield pool, waiting
         finally:
             for left in waiting:
                 left.cancel()
+
+
+def _in_order(calls: Iterable[Callable[[], T]], pool: ThreadPoolExecutor, waiting: deque[Future[T]]) -> Generator[T]:
+    for call in calls:
+        waiting.append(pool.submit(call))
+        while waiting and (waiting[0].done() or len(waiting) > _AHEAD):
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 class Ahead:

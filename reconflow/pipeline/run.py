@@ -137,8 +137,10 @@ class _Run:
         note(records)
         pairs = self.pairing.shortlist(records, [seen.image(record, rig) for record in records])
         table = self.sight.match(records, pairs, seen=seen, rig=rig)
-        records, table = self.pairing.turn(records, rig, table)
-        note(records)
+        settled, table = self.pairing.turn(records, rig, table)
+        if settled != records:
+            records = settled
+            note(records)
         summaries = table.summaries()
         split = self._split(records, summaries)
         scenes, clouds = self.modelling.build(split, rig, table)

@@ -7,7 +7,6 @@ a photo or a pair does to a library must not take the rest of its task along.
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -94,7 +93,7 @@ def extract(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     batches = task.batches(at_most=PHOTOS_IN_A_BATCH if gpu else 1)
     reading = [partial(_read, task.images[place]) for batch in batches for place in batch]
     made: dict[int, Features | str] = {}
-    with closing(begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu))) as photos:
+    with begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu)) as photos:
         for batch in batches:
             control.check()
             read = {place: next(photos) for place in batch}
@@ -140,7 +139,7 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     reading = [partial(_read, record) for record in task.images]
     images: list[tuple[ImageRecord, np.ndarray]] = []
     failed: dict[str, str] = {}
-    with closing(begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu))) as photos:
+    with begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu)) as photos:
         for record in task.images:
             control.check()
             read = next(photos)

@@ -6,7 +6,6 @@ A pair that fails costs itself: it is returned with the reason.
 import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -75,7 +74,7 @@ def match(task: MatchTask, context: RunContext) -> MatchOutcome:
     matched: dict[int, MatchedPair] = {}
     failed: dict[str, str] = {}
     calls = (partial(_finished, tile, place, found) for place, found in _by_pair(tile, control))
-    with closing(overlapped(calls, threads=threads)) as finished:
+    with overlapped(calls, threads=threads) as finished:
         for done, (place, made, reason) in enumerate(finished):
             if made:
                 matched[place] = made

@@ -39,10 +39,15 @@ def publishing(path: str | os.PathLike[str]) -> Generator[Path]:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
     except OSError as error:
         if is_disk_full(error):
-            raise DiskFullError(f"the disk of {path} is full: free some space, then try again") from error
+            raise disk_full(path) from error
         raise
     finally:
         _remove(partial)
+
+
+def disk_full(path: Path) -> DiskFullError:
+    """Return what is told of a place that has no room."""
+    return DiskFullError(f"the disk of {path} is full: free some space, then try again")
 
 
 def sweep_partials(folder: Path) -> int:

@@ -14,11 +14,11 @@ from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord
 from reconflow.core.matches import Matches, TwoViewGeometry
 from reconflow.core.union import unite
-from reconflow.errors import DiskFullError, InputError, OutputError, RunFolderBusyError, StoreError, is_disk_full
+from reconflow.errors import InputError, OutputError, RunFolderBusyError, StoreError, is_disk_full
 from reconflow.store.features import FeatureStore, read_features
 from reconflow.store.geometries import GeometryStore, StoredPair, incomplete_key, pair_key, read_geometries
 from reconflow.store.packs import ItemRef
-from reconflow.store.publish import publishing, sweep_partials
+from reconflow.store.publish import disk_full, publishing, sweep_partials
 from reconflow.store.root import open_root
 
 _MANIFEST = "work/run.toml"
@@ -57,7 +57,7 @@ class RunFolder:
             self._take()
         except OSError as error:
             if is_disk_full(error):
-                raise DiskFullError(f"the disk of {self.path} is full: free some space, then try again") from error
+                raise disk_full(self.path) from error
             raise OutputError(f"cannot write to {self.path}: {error.strerror}") from error
         sweep_partials(self.path)
 

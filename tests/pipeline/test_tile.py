@@ -242,8 +242,8 @@ def test_an_error_of_what_is_done_beside_the_device_ends_everything():
 
     begun = []
     calls = itertools.chain([failing], (lambda n=n: begun.append(n) for n in range(1000)))
-    with pytest.raises(StoreError):
-        list(overlapped(calls, threads=2))
+    with pytest.raises(StoreError), overlapped(calls, threads=2) as results:
+        list(results)
     assert len(begun) < 1000
 
 
@@ -251,4 +251,5 @@ def test_an_error_of_what_is_done_beside_the_device_ends_everything():
 def test_results_come_in_the_order_of_the_calls(threads):
     pauses = np.random.default_rng(0).uniform(0, 0.004, 150)
     calls = (lambda n=n, pause=pause: (time.sleep(pause), n)[1] for n, pause in enumerate(pauses))
-    assert list(overlapped(calls, threads=threads)) == list(range(150))
+    with overlapped(calls, threads=threads) as results:
+        assert list(results) == list(range(150))
