@@ -9,13 +9,13 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from reconflow.errors import CredentialsError, ForbiddenError
+from reconflow.jobs.api_keys import KEY_PREFIX
 from webapp.tokens import Access, decode_link, decode_token
 
 PUBLIC: dict[str, Any] = {"exclude_from_auth": True}
 """``opt`` of a route that anybody may ask."""
 LINKABLE: dict[str, Any] = {"linkable": True}
 """``opt`` of a route below one job that also takes ``?link=``, a token of ``POST /jobs/{job_id}/links``."""
-_KEY_PREFIX = "rf_"
 
 
 class BearerAuthentication(AbstractAuthenticationMiddleware):
@@ -39,14 +39,16 @@ class BearerAuthentication(AbstractAuthenticationMiddleware):
 
 def _access(connection: "ASGIConnection[Any, Any, Any, Any]", token: str) -> Access:
     state = connection.app.state
-    if token.startswith(_KEY_PREFIX):
-        return Access(state.accounts.user_of_api_key(token), jti="", expires_at=0.0, issued_at=0.0)
+    if token.startswith(KEY_PREFIX):
+        return Access(state.accounts.api_keys.user_of(token), jti="", expires_at=0.0, issued_at=0.0)
     return _as_it_is_now(connection, decode_token(token, secret=state.jwt_secret))
 
 
 def _as_it_is_now(connection: "ASGIConnection[Any, Any, Any, Any]", access: Access) -> Access:
     """Return an access with the account as it is now; its tokens and links end with it."""
-    user = connection.app.state.accounts.user_of_access(access.user.user_id, access.jti, issued_at=access.issued_at)
+    user = connection.app.state.accounts.sessions.user_of_access(
+        access.user.user_id, access.jti, issued_at=access.issued_at
+    )
     return msgspec.structs.replace(access, user=user)
 
 

@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, RowMapping, create_engine, event, text
+from sqlalchemy import Column, Connection, Engine, RowMapping, Table, create_engine, event, text
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -101,6 +101,11 @@ def _translated() -> Generator[None]:
         if isinstance(error, DBAPIError) and any(words in str(error.orig) for words in _NO_ROOM):
             raise DiskFullError("the ledger's disk is full: delete old jobs, or try later") from error
         raise StoreError(f"the ledger does not answer: {type(error).__name__}") from error
+
+
+def columns_of(table: Table, kind: type[msgspec.Struct]) -> list[Column[Any]]:
+    """Return the columns of a table that a struct has fields for, in the order of its fields."""
+    return [table.c[field.name] for field in msgspec.structs.fields(kind)]
 
 
 def struct_of(row: RowMapping, kind: type[_T]) -> _T:

@@ -50,8 +50,8 @@ def test_a_name_is_taken_once(accounts):
 
 def test_passwords_and_tokens_are_nowhere_in_the_database(accounts, ledger):
     user = accounts.add_user("anna", PASSWORD)
-    token = accounts.start_session(user, lifetime_s=60).refresh_token
-    _, key = accounts.create_api_key(user.user_id, "k")
+    token = accounts.sessions.start(user, lifetime_s=60).refresh_token
+    _, key = accounts.api_keys.create(user.user_id, "k")
     with ledger.engine.connect() as connection:
         stored = str([connection.execute(select(table)).all() for table in (users, refresh_tokens, api_keys)])
     assert not any(secret in stored for secret in (PASSWORD, token, key))
@@ -83,50 +83,50 @@ def test_failures_are_counted_by_address_too(accounts):
 
 def test_a_refresh_token_is_traded_once_and_its_reuse_ends_the_session(accounts):
     user = accounts.add_user("anna", PASSWORD)
-    first = accounts.start_session(user, lifetime_s=60)
-    second = accounts.rotate(first.refresh_token, lifetime_s=60)
+    first = accounts.sessions.start(user, lifetime_s=60)
+    second = accounts.sessions.rotate(first.refresh_token, lifetime_s=60)
     assert second.user == user
-    other = accounts.start_session(user, lifetime_s=60)
+    other = accounts.sessions.start(user, lifetime_s=60)
     for token in (first.refresh_token, second.refresh_token, "nonsense"):
         with pytest.raises(CredentialsError):
-            accounts.rotate(token, lifetime_s=60)
-    accounts.rotate(other.refresh_token, lifetime_s=60)
+            accounts.sessions.rotate(token, lifetime_s=60)
+    accounts.sessions.rotate(other.refresh_token, lifetime_s=60)
 
 
 def test_sessions_end_by_time_and_by_wish(accounts):
     user = accounts.add_user("anna", PASSWORD)
-    late = accounts.start_session(user, lifetime_s=-1)
-    left = accounts.start_session(user, lifetime_s=60)
-    accounts.end_session(left.refresh_token)
+    late = accounts.sessions.start(user, lifetime_s=-1)
+    left = accounts.sessions.start(user, lifetime_s=60)
+    accounts.sessions.end(left.refresh_token)
     for pair in (late, left):
         with pytest.raises(CredentialsError):
-            accounts.rotate(pair.refresh_token, lifetime_s=60)
+            accounts.sessions.rotate(pair.refresh_token, lifetime_s=60)
 
 
 def test_an_access_token_stays_revoked_until_it_would_have_ended(accounts):
     anna = accounts.add_user("anna", PASSWORD)
-    accounts.revoke_access("j", time.time() + 60)
-    accounts.revoke_access("j", time.time() + 60)
+    accounts.sessions.revoke_access("j", time.time() + 60)
+    accounts.sessions.revoke_access("j", time.time() + 60)
     with pytest.raises(CredentialsError, match="revoked"):
-        accounts.user_of_access(anna.user_id, "j", issued_at=time.time())
-    assert accounts.user_of_access(anna.user_id, "k", issued_at=time.time()) == anna
+        accounts.sessions.user_of_access(anna.user_id, "j", issued_at=time.time())
+    assert accounts.sessions.user_of_access(anna.user_id, "k", issued_at=time.time()) == anna
 
 
 @pytest.mark.parametrize("key_id", ["", "\0", "x", "\ud800", "0" * 5000])
 def test_what_is_no_id_is_nobodys_key(accounts, key_id):
-    assert not accounts.delete_api_key("anna", key_id)
+    assert not accounts.api_keys.delete("anna", key_id)
 
 
 def test_a_key_is_its_users_until_it_is_deleted(accounts):
     anna, ben = accounts.add_user("anna", PASSWORD), accounts.add_user("ben", PASSWORD)
-    record, key = accounts.create_api_key(anna.user_id, "script")
-    assert accounts.user_of_api_key(key) == anna
-    [listed] = accounts.api_keys(anna.user_id)
+    record, key = accounts.api_keys.create(anna.user_id, "script")
+    assert accounts.api_keys.user_of(key) == anna
+    [listed] = accounts.api_keys.of(anna.user_id)
     assert (listed.label, listed.last_used_at is not None) == ("script", True)
-    assert not accounts.delete_api_key(ben.user_id, record.key_id)
-    assert accounts.delete_api_key(anna.user_id, record.key_id)
+    assert not accounts.api_keys.delete(ben.user_id, record.key_id)
+    assert accounts.api_keys.delete(anna.user_id, record.key_id)
     with pytest.raises(CredentialsError):
-        accounts.user_of_api_key(key)
+        accounts.api_keys.user_of(key)
 
 
 def at_once(*actions):
@@ -175,29 +175,29 @@ def test_a_login_renews_a_hash_made_with_weaker_settings(ledger):
 def test_a_session_that_ends_while_it_is_renewed_is_over(accounts):
     user = accounts.add_user("anna", PASSWORD)
     for _ in range(10):
-        token = accounts.start_session(user, lifetime_s=60).refresh_token
-        found = at_once(partial(accounts.rotate, token, lifetime_s=60), partial(accounts.end_session, token))
+        token = accounts.sessions.start(user, lifetime_s=60).refresh_token
+        found = at_once(partial(accounts.sessions.rotate, token, lifetime_s=60), partial(accounts.sessions.end, token))
         [renewed] = [each for each in found if each is not None]
         if renewed is not CredentialsError:
             with pytest.raises(CredentialsError):
-                accounts.rotate(renewed.refresh_token, lifetime_s=60)
+                accounts.sessions.rotate(renewed.refresh_token, lifetime_s=60)
 
 
 def test_a_new_password_ends_sessions_and_tokens_of_before(accounts):
     anna = accounts.add_user("anna", PASSWORD)
-    session = accounts.start_session(anna, lifetime_s=60)
-    _, key = accounts.create_api_key(anna.user_id, "script")
+    session = accounts.sessions.start(anna, lifetime_s=60)
+    _, key = accounts.api_keys.create(anna.user_id, "script")
     before = time.time()
     assert accounts.change_user(anna.user_id, password="another horse") == anna
     with pytest.raises(CredentialsError):
-        accounts.rotate(session.refresh_token, lifetime_s=60)
+        accounts.sessions.rotate(session.refresh_token, lifetime_s=60)
     with pytest.raises(CredentialsError, match="revoked"):
-        accounts.user_of_access(anna.user_id, "j", issued_at=before)
-    assert accounts.user_of_access(anna.user_id, "j", issued_at=time.time()) == anna
+        accounts.sessions.user_of_access(anna.user_id, "j", issued_at=before)
+    assert accounts.sessions.user_of_access(anna.user_id, "j", issued_at=time.time()) == anna
     with pytest.raises(CredentialsError):
         accounts.check_password("anna", PASSWORD, address="a")
     assert accounts.check_password("anna", "another horse", address="a") == anna
-    assert accounts.user_of_api_key(key) == anna
+    assert accounts.api_keys.user_of(key) == anna
     with pytest.raises(InputError):
         accounts.change_user(anna.user_id, password="short")
 
@@ -207,25 +207,25 @@ def test_a_role_that_changes_counts_at_once(accounts):
     anna = accounts.add_user("anna", PASSWORD)
     issued = time.time()
     assert accounts.change_user(anna.user_id, role="admin").role == "admin"
-    assert accounts.user_of_access(anna.user_id, "j", issued_at=issued).role == "admin"
+    assert accounts.sessions.user_of_access(anna.user_id, "j", issued_at=issued).role == "admin"
     assert accounts.change_user("nobody", role="user") is None
 
 
 def test_a_removed_account_has_no_sessions_tokens_or_keys(accounts):
     anna = accounts.add_user("anna", PASSWORD)
-    session = accounts.start_session(anna, lifetime_s=60)
-    _, key = accounts.create_api_key(anna.user_id, "script")
+    session = accounts.sessions.start(anna, lifetime_s=60)
+    _, key = accounts.api_keys.create(anna.user_id, "script")
     assert accounts.remove_user(anna.user_id)
     assert not accounts.remove_user(anna.user_id)
     for attempt in (
-        partial(accounts.rotate, session.refresh_token, lifetime_s=60),
-        partial(accounts.user_of_access, anna.user_id, "j", issued_at=time.time()),
-        partial(accounts.user_of_api_key, key),
+        partial(accounts.sessions.rotate, session.refresh_token, lifetime_s=60),
+        partial(accounts.sessions.user_of_access, anna.user_id, "j", issued_at=time.time()),
+        partial(accounts.api_keys.user_of, key),
         partial(accounts.check_password, "anna", PASSWORD, address="a"),
     ):
         with pytest.raises(CredentialsError):
             attempt()
-    assert accounts.all_api_keys() == []
+    assert accounts.api_keys.of(None) == []
 
 
 def test_somebody_stays_to_administer_the_service(accounts):
@@ -241,8 +241,8 @@ def test_somebody_stays_to_administer_the_service(accounts):
 
 def test_administrators_see_and_delete_everybodys_keys(accounts):
     anna, ben = (accounts.add_user(name, PASSWORD) for name in ("anna", "ben"))
-    made = {accounts.create_api_key(user.user_id, user.name)[0] for user in (anna, ben)}
-    assert set(accounts.all_api_keys()) == made
+    made = {accounts.api_keys.create(user.user_id, user.name)[0] for user in (anna, ben)}
+    assert set(accounts.api_keys.of(None)) == made
     for key in made:
-        assert accounts.delete_api_key(None, key.key_id)
-    assert accounts.all_api_keys() == []
+        assert accounts.api_keys.delete(None, key.key_id)
+    assert accounts.api_keys.of(None) == []

@@ -53,7 +53,7 @@ def test_a_reload_while_the_session_is_renewed_does_not_end_it(web, browser):
 
 def test_an_ended_session_is_refused_and_its_cookie_dropped(web, browser):
     browser.post("/auth/session", json=WHO)
-    web.accounts.end_session(browser.cookies["reconflow_session"])
+    web.accounts.sessions.end(browser.cookies["reconflow_session"])
     answer = browser.post("/auth/session/refresh")
     assert answer.status_code == 401
     assert "reconflow_session" not in browser.cookies
@@ -67,9 +67,9 @@ def test_another_site_cannot_renew_a_session(browser):
 
 def test_the_reuse_of_a_token_is_noticed_though_others_log_in_meanwhile(web):
     user = web.accounts.check_password("ben", PASSWORD, address="")
-    first = web.accounts.start_session(user, lifetime_s=60).refresh_token
-    second = web.accounts.rotate(first, lifetime_s=60).refresh_token
-    web.accounts.start_session(user, lifetime_s=60)
+    first = web.accounts.sessions.start(user, lifetime_s=60).refresh_token
+    second = web.accounts.sessions.rotate(first, lifetime_s=60).refresh_token
+    web.accounts.sessions.start(user, lifetime_s=60)
     for token in (first, second):
         assert web.anybody.post("/auth/refresh", json={"refresh_token": token}).status_code == 401
 

@@ -56,13 +56,7 @@ async def log_in(
     lanes: NamedDependency[Lanes],
 ) -> TokenReply:
     """Trade name and password for an access token and a refresh token."""
-    address = request.client.host if request.client else ""
-    pair = await to_thread.run_sync(
-        lambda: accounts.log_in(
-            data.username, data.password, address=address, lifetime_s=settings.refresh_expiry_seconds
-        ),
-        limiter=lanes.passwords,
-    )
+    pair = await logged_in(data, request, accounts, settings, lanes)
     return _tokens(request, pair, settings)
 
 
@@ -74,7 +68,9 @@ def refresh(
     settings: NamedDependency[ServiceSettings],
 ) -> TokenReply:
     """Trade a refresh token for the next pair. One that was traded before ends its session."""
-    return _tokens(request, accounts.rotate(data.refresh_token, lifetime_s=settings.refresh_expiry_seconds), settings)
+    return _tokens(
+        request, accounts.sessions.rotate(data.refresh_token, lifetime_s=settings.refresh_expiry_seconds), settings
+    )
 
 
 @post("/auth/logout", status_code=204, tags=["accounts"], responses=problems(), sync_to_thread=True)
@@ -85,15 +81,15 @@ def log_out(
 ) -> None:
     """Make the access token worthless, and the refresh token too where it is sent along."""
     if request.auth.jti:
-        accounts.revoke_access(request.auth.jti, request.auth.expires_at)
+        accounts.sessions.revoke_access(request.auth.jti, request.auth.expires_at)
     if data is not None:
-        accounts.end_session(data.refresh_token)
+        accounts.sessions.end(data.refresh_token)
 
 
 @get("/auth/keys", tags=["accounts"], responses=problems(), sync_to_thread=True)
 def list_keys(request: Request[Any, Access, Any], accounts: NamedDependency[AccountBook]) -> KeysReply:
     """Return your API keys, without the keys themselves."""
-    return KeysReply(keys=accounts.api_keys(request.auth.user.user_id))
+    return KeysReply(keys=accounts.api_keys.of(request.auth.user.user_id))
 
 
 @post("/auth/keys", status_code=201, tags=["accounts"], responses=problems(), sync_to_thread=True)
@@ -101,7 +97,7 @@ def create_key(
     data: JSONBody[Label], request: Request[Any, Access, Any], accounts: NamedDependency[AccountBook]
 ) -> NewKeyReply:
     """Make an API key. It is told once."""
-    record, key = accounts.create_api_key(request.auth.user.user_id, data.label)
+    record, key = accounts.api_keys.create(request.auth.user.user_id, data.label)
     return NewKeyReply(key_id=record.key_id, label=record.label, key=key)
 
 
@@ -110,7 +106,7 @@ def delete_key(
     key_id: FromPath[str], request: Request[Any, Access, Any], accounts: NamedDependency[AccountBook]
 ) -> None:
     """Make an API key worthless."""
-    if not accounts.delete_api_key(request.auth.user.user_id, key_id):
+    if not accounts.api_keys.delete(request.auth.user.user_id, key_id):
         raise NotFoundError("there is no such key")
 
 
@@ -135,6 +131,27 @@ async def create_user(
         lambda: accounts.add_user(data.username, data.password, data.role), limiter=lanes.passwords
     )
     return UserReply(user_id=user.user_id, name=user.name, role=user.role, created_at=user.created_at)
+
+
+async def logged_in(
+    data: Credentials,
+    request: Request[Any, Any, Any],
+    accounts: AccountBook,
+    settings: ServiceSettings,
+    lanes: Lanes,
+) -> TokenPair:
+    """Return the first refresh token of a session, for who knows a name and its password."""
+    address = address_of(request)
+    lifetime_s = settings.refresh_expiry_seconds
+    return await to_thread.run_sync(
+        lambda: accounts.log_in(data.username, data.password, address=address, lifetime_s=lifetime_s),
+        limiter=lanes.passwords,
+    )
+
+
+def address_of(request: Request[Any, Any, Any]) -> str:
+    """Return where a request comes from, for counting failed logins."""
+    return request.client.host if request.client else ""
 
 
 def _tokens(request: Request[Any, Any, Any], pair: TokenPair, settings: ServiceSettings) -> TokenReply:

@@ -17,7 +17,7 @@ from reconflow.errors import CredentialsError, ForbiddenError
 from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.records import TokenPair
 from reconflow.jobs.settings import ServiceSettings
-from webapp.controllers.accounts import Credentials
+from webapp.controllers.accounts import Credentials, logged_in
 from webapp.errors import Problem, problems
 from webapp.guards import PUBLIC
 from webapp.lanes import Lanes
@@ -44,13 +44,7 @@ async def begin(
 ) -> Response[SessionReply]:
     """Trade name and password for an access token, and a refresh token in a cookie."""
     _require_own_page(request)
-    address = request.client.host if request.client else ""
-    pair = await to_thread.run_sync(
-        lambda: accounts.log_in(
-            data.username, data.password, address=address, lifetime_s=settings.refresh_expiry_seconds
-        ),
-        limiter=lanes.passwords,
-    )
+    pair = await logged_in(data, request, accounts, settings, lanes)
     return _session(request, pair, settings)
 
 
@@ -69,7 +63,7 @@ async def renew(request: Asked, accounts: Accounts, settings: Settings) -> Respo
         return Response(None, status_code=204)
     try:
         pair = await to_thread.run_sync(
-            lambda: accounts.rotate(token, lifetime_s=settings.refresh_expiry_seconds, leeway_s=_LEEWAY_S)
+            lambda: accounts.sessions.rotate(token, lifetime_s=settings.refresh_expiry_seconds, leeway_s=_LEEWAY_S)
         )
     except CredentialsError as error:
         headers = {"WWW-Authenticate": "Bearer"}
@@ -84,8 +78,8 @@ async def end(request: Asked, accounts: Accounts) -> Response[None]:
     bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
     with contextlib.suppress(CredentialsError):  # one that is missing or has run out is worthless already
         access = decode_token(bearer, secret=request.app.state.jwt_secret)
-        await to_thread.run_sync(accounts.revoke_access, access.jti, access.expires_at)
-    await to_thread.run_sync(accounts.end_session, request.cookies.get(_COOKIE, ""))
+        await to_thread.run_sync(accounts.sessions.revoke_access, access.jti, access.expires_at)
+    await to_thread.run_sync(accounts.sessions.end, request.cookies.get(_COOKIE, ""))
     return Response(None, status_code=204, cookies=[_cookie(request, "", 0)])
 
 

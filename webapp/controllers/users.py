@@ -12,6 +12,7 @@ from msgspec import Meta
 from reconflow.errors import CredentialsError, ForbiddenError, NotFoundError
 from reconflow.jobs.accounts import AccountBook
 from reconflow.jobs.records import Role
+from webapp.controllers.accounts import address_of
 from webapp.errors import problems
 from webapp.guards import administrators_only
 from webapp.lanes import Lanes
@@ -66,7 +67,7 @@ def remove(user_id: FromPath[str], accounts: Accounts) -> None:
 @get("/admin/keys", guards=[administrators_only], tags=["accounts"], responses=problems(403), sync_to_thread=True)
 def list_keys(accounts: Accounts) -> KeysReply:
     """Return everybody's API keys, without the keys themselves."""
-    return KeysReply(keys=accounts.all_api_keys())
+    return KeysReply(keys=accounts.api_keys.of(None))
 
 
 @delete(
@@ -79,7 +80,7 @@ def list_keys(accounts: Accounts) -> KeysReply:
 )
 def delete_key(key_id: FromPath[str], accounts: Accounts) -> None:
     """Make anybody's API key worthless."""
-    if not accounts.delete_api_key(None, key_id):
+    if not accounts.api_keys.delete(None, key_id):
         raise NotFoundError("there is no such key")
 
 
@@ -91,7 +92,7 @@ async def change_password(
     lanes: NamedDependency[Lanes],
 ) -> None:
     """Change your password. All your sessions end, this one too; your API keys go on working."""
-    address = request.client.host if request.client else ""
+    address = address_of(request)
 
     def replace() -> None:
         try:
