@@ -3,10 +3,10 @@
     python benchmarks/speed/lightglue.py DATA/dev/fountain/images --json benchmarks/results/lightglue.json
 
 All pairs of the first photos are matched. kornia's features lie on the device before its clock starts, ours do not.
-kornia runs as the authors use it, where layers and keypoints are left out once the network is sure, as in ours; and with
-all layers. On a GPU both attend in half precision by FlashAttention, as kornia does by itself. Where the authors'
-weights are missing the network has their sizes and seeded weights, which are never sure: its time is that of all layers,
-and its matches mean nothing.
+kornia runs as the authors use it, where layers and keypoints are left out once the network is sure, as in ours; and
+with all layers. On a GPU both attend in half precision by FlashAttention, as kornia does by itself. Where the authors'
+weights are missing the network has their sizes and seeded weights, which are never sure: its time is that of all
+layers, and its matches mean nothing.
 """
 
 import argparse
