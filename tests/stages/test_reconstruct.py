@@ -7,7 +7,7 @@ import pytest
 from reconflow.config import ReconstructConfig
 from reconflow.core.cameras import Camera
 from reconflow.evaluation.similarity import align_similarity
-from reconflow.stages.reconstruct import View, ViewPair, read_model, reconstruct
+from reconflow.stages.reconstruct import View, ViewPair, mapper, read_model, reconstruct
 from reconflow.stages.reconstruct.snapshots import read_points
 from reconflow.world.correspondences import synthetic_world
 
@@ -26,13 +26,13 @@ def unshared(world, *, focal_px=1100.0, prior=False):
     return [dataclasses.replace(v, camera_id=i, camera=guess) for i, v in enumerate(scene(world)[0])]
 
 
-def mapped(world, out, *, views=None, **options):
+def mapped(world, out, *, views=None, threads=1, **options):
     known, pairs = scene(world)
     views = views or known
     out.mkdir(exist_ok=True)
     heard = []
     found = reconstruct(
-        views, pairs=pairs, config=ReconstructConfig(**options), threads=1, out=out, on_registered=heard.append
+        views, pairs=pairs, config=ReconstructConfig(**options), threads=threads, out=out, on_registered=heard.append
     )
     models = [read_model(path, name=f"cluster0_model{i}") for i, path in enumerate(found.models)]
     return found, models, heard
@@ -83,11 +83,43 @@ def test_a_scene_of_three_photos_survives(tmp_path):
     assert len(model.images) == 3
 
 
-def test_the_same_scene_gives_the_same_model(tmp_path):
+@pytest.fixture
+def threads_told(monkeypatch):
+    """How many threads COLMAP's mapping was given, and the last adjustment."""
+    told = []
+    map_, refine = pycolmap.incremental_mapping, mapper.refine_model
+
+    def noted_mapping(database, images, out, options, **callbacks):
+        told.append(options.num_threads)
+        return map_(database, images, out, options, **callbacks)
+
+    def noted_refining(model, *, config, threads):
+        told.append(threads)
+        return refine(model, config=config, threads=threads)
+
+    monkeypatch.setattr(pycolmap, "incremental_mapping", noted_mapping)
+    monkeypatch.setattr(mapper, "refine_model", noted_refining)
+    return told
+
+
+def test_the_same_scene_gives_the_same_model_whatever_cores_there_are(tmp_path, threads_told):
     world = synthetic_world(cameras=4, points=200, noise_px=0.5, seed=5)
     _, (first,), _ = mapped(world, tmp_path / "a")
-    _, (second,), _ = mapped(world, tmp_path / "b")
+    _, (second,), _ = mapped(world, tmp_path / "b", threads=4)
     np.testing.assert_array_equal(first.points, second.points)
+    assert threads_told == [1, 1, 1, 1]  # with more, COLMAP's samples come as its threads do
+
+
+def test_scenes_whose_adjustment_gains_by_threads_have_them(tmp_path, threads_told, monkeypatch):
+    world = synthetic_world(cameras=4, points=200, noise_px=0.5, seed=5)
+    _, pairs = scene(world)
+    matched = {(pair.first, row) for pair in pairs for row in pair.geometry.inliers[:, 0].tolist()}
+    matched |= {(pair.second, row) for pair in pairs for row in pair.geometry.inliers[:, 1].tolist()}
+    monkeypatch.setattr(mapper, "_THREADS_PAY_FROM", 2 * len(matched))
+    mapped(world, tmp_path / "a", threads=4)
+    monkeypatch.setattr(mapper, "_THREADS_PAY_FROM", 2 * len(matched) + 1)
+    mapped(world, tmp_path / "b", threads=4)
+    assert threads_told == [4, 4, 1, 1]
 
 
 def test_two_places_in_one_scene_become_two_models_the_larger_first(tmp_path):

@@ -17,8 +17,10 @@ from reconflow.stages.reconstruct.refine import refine_model
 from reconflow.stages.reconstruct.snapshots import OnPoints, Snapshots
 from reconflow.stages.reconstruct.views import View, ViewPair
 
-MADE_WITH = f"mapping 3, pycolmap {pycolmap.__version__}"
+MADE_WITH = f"mapping 4, pycolmap {pycolmap.__version__}"
 """Part of every model's cache key: the number goes up when equal input gives another model."""
+_THREADS_PAY_FROM = 50_000
+"""Residuals. Below, COLMAP adjusts in one thread anyway (``ba_min_num_residuals_for_cpu_multi_threading``)."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,10 @@ def reconstruct(
 ) -> Reconstructed:
     """Map a scene and write its models to ``out/model0``, ``out/model1``, …
 
-    The result repeats for equal input, seed and thread count. Colours of points are the mean of the colours at
-    their keypoints, so no photo is read again.
+    The result repeats for equal input and seed where one thread is enough, which it is for most scenes of up to a dozen
+    photos, or all there is. With more of them COLMAP's samples and sums come in the order of their threads: models of
+    large scenes differ by a fraction of a pixel. Colours of points are the mean of the colours at their keypoints, so
+    no photo is read again.
 
     Parameters
     ----------
@@ -55,7 +59,7 @@ def reconstruct(
     config : ReconstructConfig
         Which mapper and its limits.
     threads : int
-        Cores to use.
+        Cores to use at most.
     out : Path
         An existing folder.
     on_registered : callable
@@ -66,6 +70,7 @@ def reconstruct(
 
     """
     views, pairs = merge_points(views, pairs, cells=config.point_cells)
+    threads = threads if _residuals(views, pairs) >= _THREADS_PAY_FROM else 1
     work = out / "colmap"
     work.mkdir()
     database = work / "database.db"
@@ -96,6 +101,15 @@ def reconstruct(
         folders.append(folder)
     shutil.rmtree(work)
     return Reconstructed(tuple(folders), _why_unregistered(models, views, pairs, config))
+
+
+def _residuals(views: Sequence[View], pairs: Sequence[ViewPair]) -> int:
+    """Return how many residuals an adjustment of the whole scene may have: two for each keypoint with a match."""
+    matched = [np.zeros(len(view.keypoints), bool) for view in views]
+    for pair in pairs:
+        matched[pair.first][pair.geometry.inliers[:, 0]] = True
+        matched[pair.second][pair.geometry.inliers[:, 1]] = True
+    return 2 * sum(int(keypoints.sum()) for keypoints in matched)
 
 
 def _largest_first(model: pycolmap.Reconstruction) -> tuple[int, int, list[int]]:
