@@ -19,8 +19,8 @@ from reconflow.stages.reconstruct.views import View, ViewPair
 
 MADE_WITH = f"mapping 4, pycolmap {pycolmap.__version__}"
 """Part of every model's cache key: the number goes up when equal input gives another model."""
-_THREADS_PAY_FROM = 50_000
-"""Residuals. Below, COLMAP adjusts in one thread anyway (``ba_min_num_residuals_for_cpu_multi_threading``)."""
+_THREADS_PAY_FROM = 500_000
+"""Residuals, of some 170 photos. Below, two threads are no faster than one, and COLMAP's samples come as they do."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ def reconstruct(
 ) -> Reconstructed:
     """Map a scene and write its models to ``out/model0``, ``out/model1``, …
 
-    The result repeats for equal input and seed where one thread is enough, which it is for most scenes of up to a dozen
-    photos, or all there is. With more of them COLMAP's samples and sums come in the order of their threads: models of
-    large scenes differ by a fraction of a pixel. Colours of points are the mean of the colours at their keypoints, so
-    no photo is read again.
+    The result repeats for equal input and seed: scenes of up to some 170 photos are mapped in one thread, whatever
+    ``threads`` says. Larger ones repeat with one thread only; with more COLMAP's samples and sums come in the order of
+    the threads, and models differ by a fraction of a pixel. Colours of points are the mean of the colours at their
+    keypoints, so no photo is read again.
 
     Parameters
     ----------
