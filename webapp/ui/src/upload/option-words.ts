@@ -62,7 +62,7 @@ export const OPTION_WORDS: Record<string, readonly [title: string, help: string]
   "reconstruct.point_cells": ["Grid of dense matches", "Cells along a photo's long edge; more keep more points."],
   "reconstruct.refine_principal_point": ["Refine the image centre", "For cameras that took several photos."],
   "reconstruct.final_refinement": ["Final refinement", "Adjusts everything once more at the end."],
-  "reconstruct.threads": ["Processor threads", "Of large scenes; 0 takes as many as there are. With 1 they repeat exactly."],
+  "reconstruct.threads": ["Processor threads", "For large scenes. 0 takes all; 1 repeats exactly."],
   "reconstruct.seed": ["Seed of building", "The same seed gives the same result."],
   "cloud.outlier_neighbours": ["Neighbours of a point", "Looked at to tell stray points."],
   "cloud.outlier_std_ratio": ["Stray limit", "Lower values drop more points."],
