@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Select, Update, case, insert, select, update
 
+from reconflow.jobs.database import columns_of
 from reconflow.jobs.records import Job
 from reconflow.jobs.states import PROGRESS, Stage
 from reconflow.jobs.tables import events, jobs
 
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Job))
-JOB_COLUMNS = [jobs.c[name] for name in _FIELDS]
+JOB_COLUMNS = columns_of(jobs, Job)
 
 
 def one_job(job_id: str) -> Select[Any]:

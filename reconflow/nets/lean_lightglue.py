@@ -71,14 +71,10 @@ class _Tokens(NamedTuple):
     """(2, B, 1, N, F): cosines and sines of where they are."""
     numbers: Tensor
     """(B, N): which keypoints of their photos they are."""
+    real: Tensor
+    """(B, N) bool: which of them there are, the first ones of each pair; the others only fill up."""
     counts: tuple[int, ...]
-    """How many of the N there are in each pair; those behind them only fill up."""
-
-    @property
-    def real(self) -> Tensor:
-        """(B, N) bool: which of them there are."""
-        places = torch.arange(self.values.shape[1], device=self.values.device)
-        return places < torch.tensor(self.counts).to(self.values.device)[:, None]
+    """How many these are, known without asking the device."""
 
     @property
     def mask(self) -> Tensor | None:
@@ -91,7 +87,7 @@ class _Tokens(NamedTuple):
             return self
         rows = torch.tensor(places).to(self.values.device)
         counts = tuple(self.counts[place] for place in places)
-        return _Tokens(self.values[rows], self.angles[:, rows], self.numbers[rows], counts)
+        return _Tokens(self.values[rows], self.angles[:, rows], self.numbers[rows], self.real[rows], counts)
 
     def only(self, kept: Tensor, counts: tuple[int, ...]) -> "_Tokens":
         """Return those of a (B, N) choice, of which there are so many in each pair, in the order they are in."""
@@ -100,7 +96,7 @@ class _Tokens(NamedTuple):
         chosen = kept.byte().argsort(dim=1, descending=True, stable=True)[:, : max(counts)]
         rows = torch.arange(len(counts), device=chosen.device)[:, None]
         angles = self.angles[:, rows, 0, chosen][:, :, None]
-        return _Tokens(self.values[rows, chosen], angles, self.numbers[rows, chosen], counts)
+        return _Tokens(self.values[rows, chosen], angles, self.numbers[rows, chosen], kept[rows, chosen], counts)
 
 
 _Sides = tuple[_Tokens, _Tokens]
@@ -135,7 +131,8 @@ def likely_matches(model: LightGlue, first: Side, second: Side, *, precision: Pr
 def _begun(model: LightGlue, side: Side) -> _Tokens:
     pairs, most, _ = side.places.shape
     numbers = torch.arange(most, device=side.places.device).expand(pairs, -1)
-    return _Tokens(model.input_proj(side.descriptors), model.posenc(side.places), numbers, side.counts)
+    real = numbers < torch.tensor(side.counts).to(numbers.device)[:, None]
+    return _Tokens(model.input_proj(side.descriptors), model.posenc(side.places), numbers, real, side.counts)
 
 
 class _Verdict(NamedTuple):

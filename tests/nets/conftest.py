@@ -74,6 +74,18 @@ def extracted(
 
 
 @pytest.fixture(scope="session")
+def scattered() -> Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]:
+    """Return a function: a generator and a count → places within 480 px, and descriptors of length one that differ."""
+
+    def make(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        places = rng.uniform(5, 470, (count, 2))
+        descriptors = rng.normal(size=(count, 128))
+        return places, (descriptors / np.linalg.norm(descriptors, axis=1, keepdims=True)).astype(np.float16)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def make_features() -> Callable[..., Features]:
     """Return a function that makes features from keypoints and descriptors."""
 

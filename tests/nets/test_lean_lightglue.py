@@ -12,12 +12,10 @@ PAIRS = [(0, 1), (2, 3), (1, 2), (4, 5)]
 
 
 @pytest.fixture(scope="module")
-def photos(make_features):
+def photos(make_features, scattered):
     """Pairs of photos with all keypoints in common, with half of them, and with none."""
     rng = np.random.default_rng(0)
-    points = rng.uniform(5, 470, (700, 2))
-    descriptors = rng.normal(size=(700, 128))
-    descriptors = (descriptors / np.linalg.norm(descriptors, axis=1, keepdims=True)).astype(np.float16)
+    points, descriptors = scattered(rng, 700)
     spans = [(0, 120), (0, 120), (150, 350), (250, 420), (450, 550), (560, 690)]
     rows = [rng.permutation(np.arange(*span)) for span in spans]
     return [make_features(points[own], descriptors[own], image_size=(480, 480)) for own in rows]

@@ -37,12 +37,10 @@ def matcher(theirs, tmp_path, monkeypatch) -> LightGlueMatcher:
 
 
 @pytest.fixture(scope="module")
-def photos(make_features):
+def photos(make_features, scattered):
     """Feature sets of unequal size that share some keypoints, and one without any."""
     rng = np.random.default_rng(0)
-    points = rng.uniform(5, 470, (300, 2))
-    descriptors = rng.normal(size=(300, 128))
-    descriptors = (descriptors / np.linalg.norm(descriptors, axis=1, keepdims=True)).astype(np.float16)
+    points, descriptors = scattered(rng, 300)
     chosen = [rng.permutation(300)[:count] for count in (200, 150, 90)]
     made = [make_features(points[rows], descriptors[rows], image_size=(480, 480)) for rows in chosen]
     return [*made, make_features(np.zeros((0, 2)), np.zeros((0, 128), np.float16))]
