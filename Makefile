@@ -40,7 +40,7 @@ serve: ui  ## run the web service on http://127.0.0.1:8000
 	$(BIN)/reconflow serve
 
 test: ui  ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --reruns 1 -rfER
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --reruns 1 --rerun-except 'Timeout.*pytest-timeout' -rfER
 
 lint: $(STAMP)  ## check format, rules, types and import contracts
 	$(BIN)/ruff format --check .
