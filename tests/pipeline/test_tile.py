@@ -34,6 +34,7 @@ CAMERA = Camera.from_focal("SIMPLE_RADIAL", *SIZE, 600.0, prior=True)
 POINTS = 60
 PHOTOS = 5
 PAIRS = all_pairs(PHOTOS)
+PATIENCE_S = 10
 SAME = Matches(np.repeat(np.arange(POINTS, dtype=np.int32), 2).reshape(-1, 2))
 
 
@@ -185,46 +186,70 @@ def test_models_are_not_kept_under_the_key_of_pairs_that_are_complete(tile):
     assert keys[False] not in (keys[True], [])
 
 
-class Slow(Tilewise):
-    """Takes its time on the device for each batch."""
+class Verifications:
+    """Remembers the threads that verify, and says when the first and the second verification began."""
 
-    def match_tile(self, views, pairs, *, config):
-        for place, finish in super().match_tile(views, pairs, config=config):
-            time.sleep(0.05)
-            yield place, finish
+    def __init__(self):
+        self.threads, self.began = [], (threading.Event(), threading.Event())
+
+    def begin(self):
+        self.threads.append(threading.current_thread().name)
+        for event in self.began[: len(self.threads)]:
+            event.set()
 
 
 @pytest.fixture
-def verified_slowly(monkeypatch):
-    """Verification takes as long as matching, without the interpreter; remembers its threads."""
-    threads = set()
+def verifications(monkeypatch):
+    seen, plain = Verifications(), matching.verify_pair
 
-    def slow(*arguments, **options):
-        threads.add(threading.current_thread().name)
-        time.sleep(0.05)
+    def watched(*arguments, **options):
+        seen.begin()
         return plain(*arguments, **options)
 
-    plain = matching.verify_pair
-    monkeypatch.setattr(matching, "verify_pair", slow)
-    return threads
+    monkeypatch.setattr(matching, "verify_pair", watched)
+    return seen
 
 
-def test_pairs_are_verified_while_a_gpu_matches_the_next(match, verified_slowly, monkeypatch):
-    match(Tilewise())  # what a process does once
+class Patient(Tilewise):
+    """Goes on to its second pair when the first is being verified; ``beside`` tells whether that came to be."""
+
+    def __init__(self, verifications, **options):
+        super().__init__(**options)
+        self._first_began, _ = verifications.began
+        self.beside = True
+
+    def match_tile(self, views, pairs, *, config):
+        for number, step in enumerate(super().match_tile(views, pairs, config=config)):
+            self.beside &= number == 0 or self._first_began.wait(PATIENCE_S)
+            yield step
+
+
+def test_pairs_are_verified_while_a_gpu_matches_the_next(match, verifications, monkeypatch):
     monkeypatch.setattr(tile_task, "on_gpu", lambda **_: True)
-    started = time.perf_counter()
-    found = match(Slow(fails=[(0, 3)]))
-    took = time.perf_counter() - started
-    assert took < 0.7 * 2 * 0.05 * len(PAIRS)
+    matcher = Patient(verifications, fails=[(0, 3)])
+    found = match(matcher)
+    assert matcher.beside
     assert list(found.failed) == [key((0, 3))]
     assert list(found.pairs) == [key(pair) for pair in PAIRS if pair != (0, 3)]
-    assert len(verified_slowly) > 1
 
 
-def test_a_worker_for_cores_keeps_to_its_one_thread(match, verified_slowly):
+def test_several_threads_verify_beside_a_gpu(match, verifications, monkeypatch):
+    monkeypatch.setattr(tile_task, "on_gpu", lambda **_: True)
+    begin, (_, second_began) = verifications.begin, verifications.began
+
+    def begin_and_wait_for_another():
+        begin()
+        assert second_began.wait(PATIENCE_S)
+
+    verifications.begin = begin_and_wait_for_another
+    assert not match(Tilewise()).failed
+    assert len(set(verifications.threads)) > 1
+
+
+def test_a_worker_for_cores_keeps_to_its_one_thread(match, verifications):
     found = match(Tilewise())
     assert len(found.pairs) == len(PAIRS)
-    assert verified_slowly == {threading.current_thread().name}
+    assert set(verifications.threads) == {threading.current_thread().name}
 
 
 def test_a_gpu_worker_reads_ahead_for_its_next_tile(match, tile, monkeypatch):
