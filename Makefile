@@ -39,8 +39,9 @@ demo: $(STAMP)  ## render photos with known cameras, reconstruct them, compare
 serve: ui  ## run the web service on http://127.0.0.1:8000
 	$(BIN)/reconflow serve
 
+# One thread in each process: two that compete for the cores wait for one another actively, and take three times as long.
 test: ui  ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --reruns 1 --rerun-except 'Timeout.*pytest-timeout' -rfER
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --reruns 1 --rerun-except 'Timeout.*pytest-timeout' -rfER
 
 lint: $(STAMP)  ## check format, rules, types and import contracts
 	$(BIN)/ruff format --check .

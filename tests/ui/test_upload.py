@@ -132,20 +132,57 @@ def test_a_zip_that_changes_while_it_is_sent_is_told(slow, files, tmp_path, begi
     slow.get_by_text("was changed or removed while it was being sent").wait_for()
 
 
-def test_a_folder_that_is_dropped_on_the_list_of_jobs_becomes_a_new_job(signed_in, context, files, tmp_path):
-    page = signed_in
+@pytest.fixture
+def folder(files, tmp_path):
+    """The photos in a folder named Dropped."""
     folder = tmp_path / "Dropped"
     folder.mkdir()
     for path in files:
         (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.fixture
+def drag(signed_in, context, folder):
+    """Return a function that holds the folder over the list of jobs, or lets it go there."""
+    page = signed_in
     page.goto("/#/jobs")
     page.get_by_role("heading", name="Jobs").wait_for()
     hand = context.new_cdp_session(page)
     data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver"):
-        hand.send("Input.dispatchDragEvent", {"type": kind, "x": 600, "y": 500, "data": data})
+
+    def move(*kinds):
+        for kind in kinds:
+            hand.send("Input.dispatchDragEvent", {"type": kind, "x": 600, "y": 500, "data": data})
+
+    return move
+
+
+def test_a_folder_that_is_dropped_on_the_list_of_jobs_becomes_a_new_job(signed_in, drag, shot):
+    page = signed_in
+    drag("dragEnter", "dragOver")
     page.get_by_text("Drop to begin a new job").wait_for()
-    hand.send("Input.dispatchDragEvent", {"type": "drop", "x": 600, "y": 500, "data": data})
+    shot(page, "jobs-dragging")
+    drag("dragOver", "drop")
     page.get_by_role("heading", name="6 photos in Dropped").wait_for()
     assert page.get_by_label("Project").input_value() == "Dropped"
     assert not page.get_by_text("Drop to begin a new job").is_visible()
+
+
+def test_a_list_that_is_drawn_anew_under_a_drag_neither_loses_it_nor_keeps_it(signed_in, drag):
+    page = signed_in
+    veil = page.get_by_text("Drop to begin a new job")
+    page.evaluate("""() => {
+      const row = document.createElement("div");
+      row.id = "drawn-anew";
+      row.style = "position: fixed; inset: 0; z-index: 20";
+      document.body.append(row);
+    }""")
+    drag("dragEnter", "dragOver")
+    veil.wait_for()
+    page.evaluate("document.getElementById('drawn-anew').remove()")
+    drag("dragOver")
+    page.evaluate("document.elementFromPoint(600, 500).dispatchEvent(new DragEvent('dragleave', { bubbles: true }))")
+    veil.wait_for(state="hidden")
+    drag("dragEnter", "dragOver", "dragOver", "drop")
+    page.get_by_role("heading", name="6 photos in Dropped").wait_for()

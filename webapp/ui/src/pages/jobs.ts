@@ -104,7 +104,7 @@ export function jobsPage(api: Api, transfers: Transfers): Page {
     );
     fill(list, element("p", { class: "soft", role: "status" }, "Loading …"));
     void load();
-    const stopDrops = acceptDrops(document.body, (photos: Photos) => {
+    const stopDrops = acceptDrops((photos: Photos) => {
       void transfers.choose(photos).then(() => go("upload"));
     });
     return () => {

@@ -35,7 +35,7 @@ export function uploadPage(api: Api, transfers: Transfers): Page {
     const stops = [
       card.stop,
       unfinished.stop,
-      acceptDrops(document.body, (photos) => void transfers.choose(photos)),
+      acceptDrops((photos) => void transfers.choose(photos)),
       transfers.chosen.watch(draw),
       openWhenDone(transfers),
     ];

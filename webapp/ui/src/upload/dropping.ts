@@ -3,45 +3,42 @@ import { element } from "../element";
 import { sentence } from "../words";
 import { choose, fromDrop, type Photos } from "./photos";
 
-/** Takes files dropped onto an element; returns what ends that. */
-export function acceptDrops(target: HTMLElement, chosen: (photos: Photos) => void): () => void {
-  let depth = 0;
+/** Takes files dropped anywhere but on a dialog; returns what ends that. */
+export function acceptDrops(chosen: (photos: Photos) => void): () => void {
+  // Once it is shown it lies over everything, so that what is redrawn below takes no drop with it and no leave either.
   const veil = element("div", { class: "veil", hidden: true }, element("p", {}, "Drop to begin a new job"));
-  target.append(veil);
-  const show = (visible: boolean): void => {
-    veil.hidden = !visible;
-    target.classList.toggle("dropping", visible);
-  };
   const enter = (event: DragEvent): void => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    depth += 1;
-    show(true);
+    if (event.dataTransfer?.types.includes("Files") && !onDialog(event)) veil.hidden = false;
   };
   const leave = (): void => {
-    depth = Math.max(0, depth - 1);
-    if (depth === 0) show(false);
+    veil.hidden = true;
   };
-  const over = (event: DragEvent): void => event.preventDefault();
+  const over = (event: DragEvent): void => {
+    if (!onDialog(event)) event.preventDefault();
+  };
   const drop = async (event: DragEvent): Promise<void> => {
+    veil.hidden = true;
+    if (event.dataTransfer === null || onDialog(event)) return;
     event.preventDefault();
-    depth = 0;
-    show(false);
-    if (event.dataTransfer === null) return;
     try {
       chosen(choose(await fromDrop(event.dataTransfer)));
     } catch (error) {
       await tell("These files cannot be used", sentence(error));
     }
   };
-  target.addEventListener("dragenter", enter);
-  target.addEventListener("dragleave", leave);
-  target.addEventListener("dragover", over);
-  target.addEventListener("drop", drop);
+  veil.addEventListener("dragleave", leave);
+  document.body.append(veil);
+  document.body.addEventListener("dragenter", enter);
+  document.body.addEventListener("dragover", over);
+  document.body.addEventListener("drop", drop);
   return () => {
     veil.remove();
-    target.removeEventListener("dragenter", enter);
-    target.removeEventListener("dragleave", leave);
-    target.removeEventListener("dragover", over);
-    target.removeEventListener("drop", drop);
+    document.body.removeEventListener("dragenter", enter);
+    document.body.removeEventListener("dragover", over);
+    document.body.removeEventListener("drop", drop);
   };
+}
+
+function onDialog(event: DragEvent): boolean {
+  return event.target instanceof Element && event.target.closest("dialog") !== null;
 }
