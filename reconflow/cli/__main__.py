@@ -1,8 +1,6 @@
 """``python -m reconflow.cli``."""
 
-import sys
-
-from reconflow.cli.main import main
+from reconflow.cli.main import command_line
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line()

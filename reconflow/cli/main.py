@@ -2,7 +2,10 @@
 
 import argparse
 import logging
+import os
+import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -26,6 +29,19 @@ _BAD_INPUT = (InputError, ConfigError, OutputError, ClusterError, WeightsError)
 _COMMANDS = (run, match, serve, evaluate, drift, experiment, demo, weights, doctor, work)
 
 
+def command_line() -> NoReturn:
+    """Run the command line and end the process with its exit code.
+
+    What was interrupted ends without Dask's tidying up, which would wait for what the second Ctrl-C has cut off.
+    """
+    code = main()
+    if code == INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -46,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         errors.print("[yellow]Stopped.[/] What is done is stored: run the same command again to go on from there.")
         return INTERRUPTED
     except KeyboardInterrupt:
-        errors.print("[yellow]Stopped at once.[/] Run the same command again to go on from what is stored.")
+        errors.print("[yellow]Stopped at once.[/] Run the same command again to go on.")
         return INTERRUPTED
     except ReconflowError as error:
         where = f" ({error.item})" if error.item else ""

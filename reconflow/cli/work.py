@@ -1,7 +1,6 @@
 """``reconflow work ADDRESS``: workers of this machine for an existing scheduler."""
 
 import argparse
-import asyncio
 import logging
 from typing import Any
 
@@ -36,21 +35,29 @@ def execute(arguments: argparse.Namespace) -> int:
     from reconflow.pipeline.gpus import chosen_gpus, unused_gpu
 
     if not arguments.verbose:
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in ("distributed", "asyncio"):  # the latter tells what Ctrl-C cuts off
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     workers = arguments.workers if arguments.workers is not None else available_cores()
     if arguments.gpus is not None and arguments.gpus < 0:
         raise InputError(f"--gpus must be at least 0, got {arguments.gpus}")
     gpus = chosen_gpus("auto" if arguments.gpus is None else arguments.gpus)
     if workers < 0 or not (workers or gpus or arguments.mapper):
         raise InputError("there must be something to lend: --workers, --gpus or --mapper")
-    security = security_of(arguments)
     mapper_threads = available_cores() if arguments.mapper else 0
     lent = [f"{workers} workers"] * bool(workers) + [f"{len(gpus)} GPUs"] * bool(gpus) + ["a mapper"] * arguments.mapper
     console = Console()
     console.print(f"{', '.join(lent)} for {arguments.address}; Ctrl-C ends them")
     if arguments.gpus is None and (hint := unused_gpu()):
         console.print(hint, markup=False, soft_wrap=True)
-    asyncio.run(
-        serve_workers(arguments.address, workers=workers, gpus=gpus, mapper_threads=mapper_threads, security=security)
-    )
+    try:
+        serve_workers(
+            arguments.address,
+            workers=workers,
+            gpus=gpus,
+            mapper_threads=mapper_threads,
+            security=security_of(arguments),
+            verbose=arguments.verbose,
+        )
+    except KeyboardInterrupt:
+        console.print("The workers have ended.")
     return 0

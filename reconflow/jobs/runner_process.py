@@ -86,8 +86,6 @@ def main() -> int:
     from reconflow.jobs.runner import Runner
 
     configure_logging(settings)
-    # Python's helper for shared memory writes past every log format what is only untidy at our end.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     with Ledger.open(settings.ledger_url, retention_s=settings.retention_s) as ledger:
         runner = Runner(settings, ledger, name)

@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import os
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +22,12 @@ import msgspec
 from distributed import Client, LocalCluster, Nanny, Worker
 from distributed.deploy.spec import SpecCluster
 from distributed.security import Security
+from distributed.utils import sync
 
 from reconflow.config import Precision
 from reconflow.errors import Cancelled, ClusterError, DependencyError
 from reconflow.pipeline.certificates import unreachable
+from reconflow.pipeline.ctrl_c import loop_of_deaf_processes
 from reconflow.pipeline.gpus import HOW_TO_USE_GPUS, NO_GPU, VISIBLE, chosen_gpus, has_bfloat16
 
 logger = logging.getLogger(__name__)
@@ -79,7 +82,9 @@ class _OwningClient(Client):
     """A client that closes the cluster made for it."""
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
-        """Close the client, then its cluster."""
+        """Close the client, then its cluster; not when the interpreter ends, which has ended the thread for it."""
+        if sys.is_finalizing():
+            return
         super().close(*args, **kwargs)
         if self.cluster is not None:
             self.cluster.close()
@@ -144,14 +149,8 @@ def open_client(
     }
     cpu_workers = max(1, cores - len(own_gpus)) if workers is None else workers
     try:
-        if own_gpus:
-            cluster = _gpu_cluster(own_gpus, options)
-            for number in range(cpu_workers):
-                cluster.worker_spec[f"cpu-{number}"] = _cpu_worker(memory_limit)
-        else:
-            cluster = LocalCluster(
-                n_workers=cpu_workers, processes=True, resources={COMPUTE: 1}, env=NO_GPU, host="127.0.0.1", **options
-            )
+        with loop_of_deaf_processes() as loop:
+            cluster = _local_cluster(own_gpus, cpu_workers, {**options, "loop": loop})
     except RuntimeError as error:  # of a nanny whose process ended
         raise ClusterError(_NOT_STARTED) from error
     share = mapper_threads or cores
@@ -260,6 +259,17 @@ def _connect(address: str, security: Security | None, timeout_s: float) -> Clien
         raise unreachable(address, security, error) from error
 
 
+def _local_cluster(gpus: Sequence[str], cpu_workers: int, options: Mapping[str, Any]) -> SpecCluster:
+    if not gpus:
+        return LocalCluster(
+            n_workers=cpu_workers, processes=True, resources={COMPUTE: 1}, env=NO_GPU, host="127.0.0.1", **options
+        )
+    cluster = _gpu_cluster(gpus, options)
+    for number in range(cpu_workers):
+        cluster.worker_spec[f"cpu-{number}"] = _cpu_worker(options["memory_limit"])
+    return cluster
+
+
 def _gpu_cluster(gpus: Sequence[str], options: Mapping[str, Any]) -> SpecCluster:
     try:
         from dask_cuda import LocalCUDACluster  # pyright: ignore[reportMissingImports] - an extra
@@ -281,13 +291,19 @@ def _cpu_worker(memory_limit: str | float) -> dict[str, Any]:
     return {"cls": Nanny, "options": options}
 
 
-async def serve_workers(
-    address: str, *, workers: int, gpus: Sequence[str] = (), mapper_threads: int = 0, security: Security | None = None
+def serve_workers(
+    address: str,
+    *,
+    workers: int,
+    gpus: Sequence[str] = (),
+    mapper_threads: int = 0,
+    security: Security | None = None,
+    verbose: bool = False,
 ) -> None:
     """Join workers to a scheduler and return when it goes away.
 
     ``workers`` processes take work for cores and see no GPU, one process for each of ``gpus`` takes that of learned
-    models and sees no other, and a mapper comes along where it has threads.
+    models and sees no other, and a mapper comes along where it has threads. They log errors, and more if ``verbose``.
 
     Raises
     ------
@@ -301,21 +317,24 @@ async def serve_workers(
         "memory_limit": "auto",
         "security": security,
         "env": NO_GPU,
+        "silence_logs": None if verbose else logging.ERROR,
     }
-    nannies = [Nanny(address, **common) for _ in range(workers)]
+    all_options = [common] * workers
     for gpu in gpus:
         # One core's share of the memory would not do: torch with CUDA takes some gigabytes by itself.
-        own: dict[str, Any] = {"resources": {GPU: 1}, "env": {VISIBLE: gpu}, "memory_limit": "0"}
-        nannies.append(Nanny(address, name=f"gpu-{gpu}-{uuid.uuid4().hex[:8]}", **(common | own)))
+        own = {"resources": {GPU: 1}, "env": {VISIBLE: gpu}, "memory_limit": "0"}
+        all_options.append({**common, **own, "name": f"gpu-{gpu}-{uuid.uuid4().hex[:8]}"})
     if mapper_threads:
-        mapper: dict[str, Any] = {
-            "nthreads": mapper_threads,
-            "resources": {MAPPER: mapper_threads},
-            "memory_limit": "0",
-        }
-        nannies.append(Nanny(address, **(common | mapper)))
-    try:
-        await asyncio.wait_for(asyncio.gather(*nannies), timeout=60)
-    except (OSError, TimeoutError, RuntimeError, TypeError) as error:  # a nanny wraps whatever kept it from starting
-        raise unreachable(address, security, error) from error
+        mapper = {"nthreads": mapper_threads, "resources": {MAPPER: mapper_threads}, "memory_limit": "0"}
+        all_options.append(common | mapper)
+    with loop_of_deaf_processes() as loop:
+        try:
+            sync(loop, _serve, address, all_options)
+        except (OSError, TimeoutError, RuntimeError, TypeError) as error:  # a nanny wraps what kept it from starting
+            raise unreachable(address, security, error) from error
+
+
+async def _serve(address: str, all_options: Sequence[dict[str, Any]]) -> None:
+    nannies = [Nanny(address, **options) for options in all_options]
+    await asyncio.wait_for(asyncio.gather(*nannies), timeout=60)
     await asyncio.gather(*(nanny.finished() for nanny in nannies))

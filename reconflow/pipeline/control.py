@@ -4,7 +4,8 @@ import contextlib
 import time
 
 import msgspec
-from distributed import Event, get_worker
+from distributed import get_worker
+from distributed.utils import sync
 
 from reconflow.errors import Cancelled
 from reconflow.pipeline.cluster import GPU
@@ -58,5 +59,6 @@ class TaskControl:
         now = time.monotonic()
         if self._worker is not None and now - self._polled_at >= _POLL_S:
             self._polled_at = now
-            if Event(self._line.cancel).is_set():
+            # Not by `Event`: it opens a client in the worker, and one that ends early leaves it to the interpreter.
+            if sync(self._worker.loop, self._worker.scheduler.event_is_set, name=self._line.cancel):
                 raise Cancelled("the run was cancelled", stage=self._stage)

@@ -108,16 +108,36 @@ def test_a_disk_without_room_for_the_photos_is_a_place_that_cannot_be_written(tm
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(photos, tmp_path):
     command = [sys.executable, "-m", "reconflow.cli", "run", str(photos.images), "--out", str(tmp_path / "out")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / "out" / "store" / "features").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        os.kill(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # a terminal tells all processes of the run
         _, errors = process.communicate(timeout=60)
     assert process.returncode in (0, 130), errors
     assert "Traceback" not in errors
     assert process.returncode == 0 or "run the same command again" in errors
     assert not list((tmp_path / "out").rglob(".partial*"))
+    assert reconflow("run", photos.images, "--out", tmp_path / "out").returncode == 0
+
+
+@pytest.mark.parametrize("after_s", [0, 0.2, 0.8])
+def test_a_second_ctrl_c_ends_a_run_at_once(after_s, photos, tmp_path):
+    command = [sys.executable, "-m", "reconflow.cli", "run", str(photos.images), "--out", str(tmp_path / "out")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        deadline = time.monotonic() + 60
+        while "Reading" not in process.stdout.readline() and time.monotonic() < deadline:
+            pass
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(after_s)
+        os.killpg(process.pid, signal.SIGINT)
+        started = time.monotonic()
+        _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - started < 5
+    assert process.returncode in (130, -signal.SIGINT)  # the latter: the first had ended it already
+    assert [line.split(".")[0] for line in errors.splitlines()] in (["Stopped at once"], ["Stopped"])
     assert reconflow("run", photos.images, "--out", tmp_path / "out").returncode == 0
 
 

@@ -2,11 +2,13 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from distributed import Client, get_task_stream
 
@@ -183,9 +185,34 @@ def test_work_says_when_there_is_no_scheduler():
         capture_output=True,
         text=True,
         timeout=120,
+        env=os.environ | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s"},
     )
     assert done.returncode == 2
     assert "cannot be reached: is it running?" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_joined", [False, True], ids=["no scheduler yet", "at work"])
+def test_ctrl_c_ends_workers_without_a_traceback(has_joined, scheduler):
+    address = scheduler[1] if has_joined else "tcp://127.0.0.1:9"
+    command = [sys.executable, "-m", "reconflow.cli", "work", address, "--workers", "2", "--mapper"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        said = process.stdout.readline()
+        if has_joined:
+            with Client(address) as client:
+                client.wait_for_workers(3, timeout=60)
+        else:
+            time.sleep(1)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGINT)  # a terminal tells all of them
+        said += process.communicate(timeout=30)[0]
+    assert said.splitlines() == [
+        f"2 workers, a mapper for {address}; Ctrl-C ends them",
+        "The workers have ended.",
+    ]
+    assert process.returncode == 0
+    assert not psutil.wait_procs(workers, timeout=10)[1]
 
 
 @pytest.mark.slow

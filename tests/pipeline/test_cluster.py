@@ -128,7 +128,7 @@ def test_workers_with_a_gpu_and_mappers_take_the_memory_they_need_and_cores_thei
             pass
 
     monkeypatch.setattr(cluster, "Nanny", Through)
-    asyncio.run(serve_workers("tcp://127.0.0.1:9", workers=2, gpus=["0", "1"], mapper_threads=4))
+    serve_workers("tcp://127.0.0.1:9", workers=2, gpus=["0", "1"], mapper_threads=4)
     limits = [(options["resources"], options["memory_limit"]) for options in started]
     assert limits == [({"CPU": 1}, "auto")] * 2 + [({"GPU": 1}, "0")] * 2 + [({"MAPPER": 4}, "0")]
 
