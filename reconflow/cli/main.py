@@ -50,10 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.verbose else logging.ERROR,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    if arguments.verbose:
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    else:
+        logging.basicConfig(level=logging.ERROR, format="! %(message)s")
+        logging.getLogger("reconflow").setLevel(logging.WARNING)
     logging.getLogger("PIL").setLevel(logging.INFO)  # tells every tag of every file otherwise
     errors = Console(stderr=True)
     try:

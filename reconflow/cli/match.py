@@ -70,7 +70,8 @@ def execute(arguments: argparse.Namespace) -> int:
         try:
             found.plot().save(arguments.plot)
         except (OSError, ValueError) as error:
-            raise OutputError(f"cannot write {arguments.plot}: {error}") from error
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise OutputError(f"cannot write {arguments.plot}: {why}") from error
         console.print(f"Picture: [bold]{escape(str(arguments.plot))}[/]", highlight=False, soft_wrap=True)
     return int(bool(found.reason))
 

@@ -99,7 +99,9 @@ def _verify(chosen: list[Weights], console: Console) -> int:
         mark = "[green]✓[/]" if expected and good else "[dim]–[/]" if good else "[red]✗[/]"
         known = "as expected" if file.sha256 else "as first fetched"
         word = known if expected and good else "SHA-256 not known" if good else f"not {known}"
-        console.print(f"{mark} {weights.name:<20} {word}: {digest}  {path}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{mark} {weights.name:<20} {word}: {digest}  {escape(str(path))}", highlight=False, soft_wrap=True
+        )
         wrong += not good
     if absent := [absence(weights) for weights in chosen if not find_weights(weights)]:
         raise WeightsError("; ".join(absent))

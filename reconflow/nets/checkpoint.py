@@ -12,6 +12,18 @@ from reconflow.errors import DependencyError, WeightsError
 
 Tensors = dict[str, torch.Tensor]
 
+_UNREADABLE = (
+    RuntimeError,
+    pickle.UnpicklingError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+"""What torch raises of a file that is none of its own."""
+
 
 def load_tensors(path: Path, *, inside: str = "") -> Tensors:
     """Return the tensors of a checkpoint by name, mapped from the file and not copied.
@@ -89,7 +101,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
     with torch.serialization.safe_globals([argparse.Namespace]):
         try:
             tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError) as error:
+        except _UNREADABLE as error:
             if not _is_old_format(error):
                 raise WeightsError(f"{path} cannot be read ({_first_sentence(error)}); get it again") from error
             tree = _read_old_torch(path)
@@ -106,7 +118,7 @@ def _read_old_torch(path: Path) -> Any:
     """Read a file from before PyTorch 1.6, which is no ZIP and cannot be mapped."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError) as error:
+    except _UNREADABLE as error:
         raise WeightsError(f"{path} cannot be read ({_first_sentence(error)}); get it again") from error
 
 

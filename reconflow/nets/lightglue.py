@@ -112,7 +112,8 @@ def network(weights: str, path: Path, device: torch.device) -> LightGlue:
 
 def _loaded(weights: str, path: Path) -> LightGlue:
     tensors = renamed(load_tensors(path))
-    layers = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("transformers."))
+    numbers = [int(name.split(".")[1]) for name in tensors if name.startswith("transformers.")]
+    layers = 1 + max(numbers, default=0)
     options = {**_SIZES, **_OPTIONS[weights], "n_layers": layers, "flash": False}
     flash = torch.backends.cuda.flash_sdp_enabled()
     model = LightGlue(None, filter_threshold=FILTER, **options)  # pyright: ignore[reportArgumentType]

@@ -27,11 +27,11 @@ def cache_folder() -> Path:
 
 def find_weights(weights: Weights) -> tuple[Path, WeightsFile] | None:
     """Return the file of a set of weights that is on this machine, or None; a ``.safetensors`` twin counts as well."""
-    shelf = _shelf()
-    for file in weights.files:
-        for name in (file.name, _twin(file.name)):
-            if name in shelf:
-                return shelf[name], file if name == file.name else WeightsFile(name)
+    for shelf in map(_shelf, _folders()):
+        for file in weights.files:
+            for name in (file.name, _twin(file.name)):
+                if name in shelf:
+                    return shelf[name], file if name == file.name else WeightsFile(name)
     return None
 
 
@@ -55,7 +55,7 @@ def obtain_weights(
         Which file is missing, where to get it and where to put it.
 
     """
-    say = tell or logger.warning
+    say = tell or logger.info
     found = find_weights(weights)
     if found is not None:
         if weights.restricted:
@@ -140,14 +140,17 @@ def _sha256(path: Path, size: int, modified_ns: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _shelf() -> dict[str, Path]:
-    """Return every file of the weights folder and the cache by name: the folder first, the shallowest path first."""
+def _folders() -> list[Path]:
     own = os.environ.get("RECONFLOW_WEIGHTS")
+    return ([Path(own).expanduser()] if own else []) + [cache_folder()]
+
+
+def _shelf(folder: Path) -> dict[str, Path]:
+    """Return every file below a folder by name, and of one name the shallowest."""
+    inside = [Path(at, name) for at, _, names in os.walk(folder, followlinks=True) for name in names]
     found: dict[str, Path] = {}
-    for folder in ([Path(own)] if own else []) + [cache_folder()]:
-        inside = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-        for path in sorted(inside, key=lambda path: (len(path.parts), path)):
-            found.setdefault(path.name, path)
+    for path in sorted(inside, key=lambda path: (len(path.parts), path)):
+        found.setdefault(path.name, path)
     return found
 
 

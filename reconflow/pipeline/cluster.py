@@ -161,7 +161,11 @@ def open_client(
     }
     cluster.scale(len(cluster.worker_spec))
     client = _OwningClient(cluster)
-    client.wait_for_workers(len(cluster.worker_spec), timeout=60)
+    try:
+        client.wait_for_workers(len(cluster.worker_spec), timeout=PATIENCE_S)
+    except TimeoutError as error:
+        client.close()
+        raise ClusterError(f"the workers of the local cluster did not start within {PATIENCE_S:.0f} s") from error
     return client
 
 

@@ -79,6 +79,6 @@ class Ahead:
 
     def wait(self) -> None:
         """Wait until what was begun has ended, well or not."""
-        if self._begun is not None:
-            wait([self._begun])
-            self._begun = None
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            wait([begun])

@@ -6,13 +6,12 @@ a photo or a pair does to a library must not take the rest of its task along.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import numpy as np
 
 from reconflow.core.arrays import Array
 from reconflow.core.encodings import Encoding
@@ -137,7 +136,7 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
     gpu = on_gpu(offered=control.has_gpu)
     bound_memory(context, needed=True)
     reading = [partial(_read, record) for record in task.images]
-    images: list[tuple[ImageRecord, np.ndarray]] = []
+    images: list[tuple[ImageRecord, Array]] = []
     failed: dict[str, str] = {}
     with begun(reading, threads=threads_beside_gpu(context.config.execution, gpu=gpu)) as photos:
         for record in task.images:
@@ -148,14 +147,29 @@ def encode(task: ExtractTask, context: RunContext) -> ExtractOutcome:
             else:
                 images.append((record, record.turn.image(read)))
 
-    def encoded() -> list[Encoding]:
-        return encoder(task.extractor, context.precision).encode([image for _, image in images])
-
-    made = attempted(encoded, f"encoding of {len(images)} photos")
-    if isinstance(made, str):
-        failed |= {record.name: made for record, _ in images}
-        images, made = [], []
+    made = _encoded(images, task, context)
+    failed |= {record.name: one for (record, _), one in zip(images, made, strict=True) if isinstance(one, str)}
     control.advance(len(task.images))
-    found = [(record, encoding.of_turned(record.turn)) for (record, _), encoding in zip(images, made, strict=True)]
+    found = [
+        (record, one.of_turned(record.turn))
+        for (record, _), one in zip(images, made, strict=True)
+        if not isinstance(one, str)
+    ]
     refs = EncodingStore(open_root(context.store), context.encodings[task.extractor]).write(found)
     return ExtractOutcome(refs, failed)
+
+
+def _encoded(
+    images: Sequence[tuple[ImageRecord, Array]], task: ExtractTask, context: RunContext
+) -> Sequence[Encoding | str]:
+    """Return the encodings of photos; where that fails together of each alone, so that each fails for itself."""
+    if not images:
+        return []
+
+    def together() -> list[Encoding]:
+        return encoder(task.extractor, context.precision).encode([image for _, image in images])
+
+    made = attempted(together, f"encoding of {' and '.join(record.name for record, _ in images)}")
+    if not isinstance(made, str):
+        return made
+    return [made] if len(images) == 1 else [one for image in images for one in _encoded([image], task, context)]

@@ -1,5 +1,6 @@
 """Two photos matched by any methods, without a cluster or a store: for trying things out."""
 
+import logging
 import os
 import time
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from reconflow.nets.methods import (
 )
 from reconflow.nets.protocols import matches_tiles
 from reconflow.nets.registry import create_extractor
-from reconflow.nets.weights import refuse_out_of_reach
+from reconflow.nets.weights import obtain_weights, refuse_out_of_reach
 from reconflow.pipeline.matching import are_among, encoder, match_pair, ready_methods, tile_matches
 from reconflow.report.match_plot import draw_matches
 from reconflow.stages.cameras import assign_cameras
@@ -38,6 +39,9 @@ from reconflow.stages.turns import QUARTERS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,9 @@ def match_photos(
     config = _settled(config or PipelineConfig(), combination)
     methods = parse_methods(config.extract.extractor, config.match.matcher)
     combination = combination or ",".join(map(str, methods))
-    refuse_out_of_reach(weights_of(methods), next_best="`sift+adalam`")
+    refuse_out_of_reach(needed := weights_of(methods), next_best="`sift+adalam`")
+    for weights in needed:
+        obtain_weights(weights, tell=logger.warning)
     records, cameras = _ingested((Path(first), Path(second)), config)
     images = read_image(str(first)), read_image(str(second))
     if not needs_upright(methods):
@@ -184,7 +190,7 @@ def _ingested(
     records: list[ImageRecord] = []
     for number, path in enumerate(paths):
         if not path.is_file():
-            raise InputError(f"{path} does not exist")
+            raise InputError(f"{path} is a folder: name two photos" if path.is_dir() else f"{path} does not exist")
         record = ingest_image(f"{number} {path.name}", path, config=config.ingest)
         if isinstance(record, Unreadable):
             raise InputError(f"{path} {record.reason}")

@@ -100,6 +100,11 @@ def test_bad_input_is_told(arguments, words, capsys):
     assert words in capsys.readouterr().err
 
 
+def test_a_folder_is_told_as_one(photos, tmp_path, capsys):
+    assert main(["match", photos[0], str(tmp_path)]) == 2
+    assert "is a folder: name two photos" in capsys.readouterr().err
+
+
 def test_what_is_no_photo_is_told(photos, tmp_path, capsys):
     (tmp_path / "a.jpg").write_bytes(b"no photo")
     assert main(["match", photos[0], str(tmp_path / "a.jpg")]) == 2

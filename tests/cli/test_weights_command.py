@@ -72,6 +72,13 @@ def test_verify_compares_with_the_known_digest_or_with_the_first_download(said, 
     assert f"✗ {name} not {word}" in told
 
 
+def test_verify_shows_paths_as_they_are(said, tmp_path, monkeypatch):
+    monkeypatch.setenv("RECONFLOW_WEIGHTS", str(tmp_path / "w[red]3[" / "x]"))
+    (tmp_path / "w[red]3[" / "x]").mkdir(parents=True)
+    (tmp_path / "w[red]3[" / "x]" / "known.pth").write_bytes(CONTENT)
+    assert said("verify", "known")[1].endswith("w[red]3[/x]/known.pth")
+
+
 def test_verify_says_when_no_digest_is_known(said, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "new.pth").write_bytes(CONTENT)

@@ -48,8 +48,9 @@ class Bomb:
 
 
 @pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
-def test_what_is_no_checkpoint_is_an_error_that_names_it(tmp_path, name):
-    (tmp_path / name).write_bytes(b"no checkpoint")
+@pytest.mark.parametrize("content", [b"no checkpoint", b"hello\n", b"<!DOCTYPE html>", b"", b"R\x00q\x01.", bytes(64)])
+def test_what_is_no_checkpoint_is_an_error_that_names_it(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsError, match=name):
         load_tensors(tmp_path / name)
 

@@ -61,6 +61,22 @@ def test_the_folder_counts_before_the_cache_and_its_sub_folders_too(places):
     assert absence(entry()) == ""
 
 
+def test_the_folder_counts_before_the_cache_whatever_the_files_are_called(places):
+    first, second = WeightsFile("model.pth", "", ""), WeightsFile("older.pth", "", "")
+    either = dataclasses.replace(entry(), files=(first, second))
+    cache_folder().mkdir(parents=True)
+    (cache_folder() / "model.pth").write_bytes(b"cached")
+    (places / "mine" / "older.pth").write_bytes(b"mine")
+    assert find_weights(either) == (places / "mine" / "older.pth", second)
+
+
+def test_links_to_folders_are_followed(places):
+    (places / "elsewhere").mkdir()
+    (places / "elsewhere" / "model.pth").write_bytes(b"linked")
+    (places / "mine" / "models").symlink_to(places / "elsewhere")
+    assert find_weights(entry())[0].read_bytes() == b"linked"
+
+
 def test_a_safetensors_twin_counts(places):
     twin = places / "mine" / "model.safetensors"
     twin.write_bytes(b"x")

@@ -1,4 +1,5 @@
 import asyncio
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -80,6 +81,17 @@ def test_a_scheduler_that_does_not_answer_is_told_in_seconds():
     with pytest.raises(ClusterError, match=r"127\.0\.0\.1:9 cannot be reached"):
         open_client("tcp://127.0.0.1:9", timeout_s=2)
     assert time.monotonic() - started < 15
+
+
+def test_a_local_cluster_that_does_not_start_in_time_is_told_and_closed(monkeypatch):
+    def too_slow(*_, **__):
+        raise TimeoutError
+
+    monkeypatch.setattr(Client, "wait_for_workers", too_slow)
+    before = multiprocessing.active_children()
+    with pytest.raises(ClusterError, match="did not start within"):
+        open_client(workers=1, gpus=0)
+    assert multiprocessing.active_children() == before
 
 
 def test_waiting_for_workers_ends_with_what_is_missing():

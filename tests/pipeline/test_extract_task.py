@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from reconflow.config import load_config
+from reconflow.core.encodings import Encoding, Frame
 from reconflow.core.features import Features
 from reconflow.core.images import ImageRecord
 from reconflow.errors import Cancelled, DependencyError, StoreError
@@ -20,6 +21,7 @@ from reconflow.pipeline import tasks
 from reconflow.pipeline.control import RunLine, TaskControl
 from reconflow.pipeline.run_context import RunContext
 from reconflow.pipeline.work_items import extract_task
+from reconflow.store.encodings import read_encodings
 from reconflow.store.features import read_features
 from reconflow.store.root import open_root
 
@@ -167,8 +169,26 @@ def test_photos_to_encode_are_read_by_several_threads_beside_a_gpu(photos, tmp_p
     monkeypatch.setattr(tasks, "encoder", lambda *_: SimpleNamespace(encode=encode))
     context = RunContext(str(tmp_path / "store"), load_config(), {}, "", RunLine("test"), encodings={"any": "e" * 40})
     assert len(tasks.encode(extract_task(photos, "any"), context).failed) == len(photos)
-    assert encoded == list(range(len(photos)))
+    assert encoded == [*range(len(photos))] * 2  # together, then each alone
     assert (len(readers) > 1) == gpu
+
+
+def test_a_photo_that_cannot_be_encoded_costs_itself_alone(photos, tmp_path, monkeypatch):
+    def encode(images):
+        numbers = [int(image[0, 0, 0]) // 10 for image in images]
+        if 3 in numbers:
+            raise RuntimeError("no room")
+        tokens = [np.full((12, 8), number, np.float16) for number in numbers]
+        raster, frame = np.zeros((12, 16, 3), np.uint8), Frame((64, 48), (10.0, 10.0), (0.0, 0.0))
+        return [Encoding(one, (3, 4), raster, frame) for one in tokens]
+
+    monkeypatch.setattr(tasks, "encoder", lambda *_: SimpleNamespace(encode=encode))
+    context = RunContext(str(tmp_path / "store"), load_config(), {}, "", RunLine("test"), encodings={"any": "e" * 40})
+    outcome = tasks.encode(extract_task(photos, "any"), context)
+    assert outcome.failed == {"3.png": "RuntimeError: no room"}
+    stored = read_encodings(open_root(context.store), list(outcome.refs.values()))
+    found = {sha: int(stored[ref].tokens[0, 0]) for sha, ref in outcome.refs.items()}
+    assert found == {photo.content: number for number, photo in enumerate(photos) if number != 3}
 
 
 def test_threads_beside_a_gpu_end_with_the_task_that_began_them(photos, tmp_path, monkeypatch):

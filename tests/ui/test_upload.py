@@ -144,14 +144,14 @@ def folder(files, tmp_path):
 
 @pytest.fixture
 def drag(signed_in, context, folder):
-    """Return a function that holds the folder over the list of jobs, or lets it go there."""
+    """Return a function that holds the folder, or other data, over the list of jobs or lets it go there."""
     page = signed_in
     page.goto("/#/jobs")
     page.get_by_role("heading", name="Jobs").wait_for()
     hand = context.new_cdp_session(page)
     data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
 
-    def move(*kinds):
+    def move(*kinds, data=data):
         for kind in kinds:
             hand.send("Input.dispatchDragEvent", {"type": kind, "x": 600, "y": 500, "data": data})
 
@@ -167,6 +167,15 @@ def test_a_folder_that_is_dropped_on_the_list_of_jobs_becomes_a_new_job(signed_i
     page.get_by_role("heading", name="6 photos in Dropped").wait_for()
     assert page.get_by_label("Project").input_value() == "Dropped"
     assert not page.get_by_text("Drop to begin a new job").is_visible()
+
+
+def test_text_that_is_dragged_is_left_alone(signed_in, drag):
+    page = signed_in
+    text = {"items": [{"mimeType": "text/plain", "data": "a word"}], "dragOperationsMask": 1}
+    drag("dragEnter", "dragOver", "drop", data=text)
+    page.wait_for_timeout(300)
+    assert not page.get_by_text("Drop to begin a new job").is_visible()
+    assert page.get_by_role("dialog").count() == 0
 
 
 def test_a_list_that_is_drawn_anew_under_a_drag_neither_loses_it_nor_keeps_it(signed_in, drag):

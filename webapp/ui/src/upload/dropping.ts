@@ -8,17 +8,17 @@ export function acceptDrops(chosen: (photos: Photos) => void): () => void {
   // Once it is shown it lies over everything, so that what is redrawn below takes no drop with it and no leave either.
   const veil = element("div", { class: "veil", hidden: true }, element("p", {}, "Drop to begin a new job"));
   const enter = (event: DragEvent): void => {
-    if (event.dataTransfer?.types.includes("Files") && !onDialog(event)) veil.hidden = false;
+    if (isForUs(event)) veil.hidden = false;
   };
   const leave = (): void => {
     veil.hidden = true;
   };
   const over = (event: DragEvent): void => {
-    if (!onDialog(event)) event.preventDefault();
+    if (isForUs(event)) event.preventDefault();
   };
   const drop = async (event: DragEvent): Promise<void> => {
     veil.hidden = true;
-    if (event.dataTransfer === null || onDialog(event)) return;
+    if (event.dataTransfer === null || !isForUs(event)) return;
     event.preventDefault();
     try {
       chosen(choose(await fromDrop(event.dataTransfer)));
@@ -39,6 +39,8 @@ export function acceptDrops(chosen: (photos: Photos) => void): () => void {
   };
 }
 
-function onDialog(event: DragEvent): boolean {
-  return event.target instanceof Element && event.target.closest("dialog") !== null;
+/** Files, and not text or links; a dialog is in front of the page. */
+function isForUs(event: DragEvent): boolean {
+  const onDialog = event.target instanceof Element && event.target.closest("dialog") !== null;
+  return !onDialog && (event.dataTransfer?.types.includes("Files") ?? false);
 }
