@@ -103,7 +103,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
             tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except _UNREADABLE as error:
             if not _is_old_format(error):
-                raise WeightsError(f"{path} cannot be read ({_first_sentence(error)}); get it again") from error
+                raise _unreadable(path, error) from error
             tree = _read_old_torch(path)
     if not isinstance(tree, Mapping):
         raise WeightsError(f"{path} holds no tensors; get it again")
@@ -119,7 +119,13 @@ def _read_old_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        raise WeightsError(f"{path} cannot be read ({_first_sentence(error)}); get it again") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> WeightsError:
+    if isinstance(error, (RuntimeError, OSError, EOFError)):  # of a file that begins as one
+        return WeightsError(f"{path} cannot be read ({_first_sentence(error)}); get it again")
+    return WeightsError(f"{path} is no checkpoint of PyTorch; get it again")
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -139,8 +139,9 @@ class ProgressLines:
         elif event.done and event.stage not in _QUIET:
             notes = [f", {event.reused:,} reused"] if event.reused else []
             notes += [f", {event.failed:,} failed"] if event.failed else []
-            done = f"{event.done:,} {self._units[event.stage]} in {event.seconds:.1f} s"
-            self._tell(event.stage, done + "".join(notes))
+            unit = self._units[event.stage]
+            done = f"{event.done:,} {unit.removesuffix('s') if event.done == 1 else unit}"
+            self._tell(event.stage, f"{done} in {event.seconds:.1f} s{''.join(notes)}")
 
     def _tell(self, stage: str, text: str) -> None:
         self._console.print(f"{STAGE_LABELS.get(stage, stage)}: {text}", highlight=False, soft_wrap=True)
