@@ -147,7 +147,14 @@ def _folders() -> list[Path]:
 
 def _shelf(folder: Path) -> dict[str, Path]:
     """Return every file below a folder by name, and of one name the shallowest."""
-    inside = [Path(at, name) for at, _, names in os.walk(folder, followlinks=True) for name in names]
+    inside: list[Path] = []
+    seen: set[str] = set()
+    for at, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(at)) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        inside += [path for name in names if (path := Path(at, name)).is_file()]
     found: dict[str, Path] = {}
     for path in sorted(inside, key=lambda path: (len(path.parts), path)):
         found.setdefault(path.name, path)

@@ -74,6 +74,8 @@ def test_links_to_folders_are_followed(places):
     (places / "elsewhere").mkdir()
     (places / "elsewhere" / "model.pth").write_bytes(b"linked")
     (places / "mine" / "models").symlink_to(places / "elsewhere")
+    (places / "elsewhere" / "back").symlink_to(places / "mine")
+    (places / "mine" / "model.pth").symlink_to(places / "nowhere")
     assert find_weights(entry())[0].read_bytes() == b"linked"
 
 
