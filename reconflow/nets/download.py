@@ -85,9 +85,16 @@ def _fetch(url: str, partial: Path, on_progress: Progress, timeout_s: float) -> 
 def _copy(response: http.client.HTTPResponse, file: IO[bytes], total: int, on_progress: Progress) -> tuple[str, int]:
     digest = hashlib.sha256()
     done = 0
-    while block := response.read(_BLOCK):
+    while block := _next(response):
         digest.update(block)
         file.write(block)
         done += len(block)
         on_progress(done, total)
     return digest.hexdigest(), done
+
+
+def _next(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read(_BLOCK)
+    except OSError as error:  # of the line, of whatever kind: others are the disk's
+        raise ConnectionError(error) from error

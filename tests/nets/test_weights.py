@@ -1,6 +1,8 @@
 import dataclasses
+import errno
 import gc
 import hashlib
+import http.client
 import pickle
 import subprocess
 import sys
@@ -174,6 +176,16 @@ def test_a_download_that_fails_leaves_nothing_and_says_what_to_do(places, server
     assert not [path for path in places.rglob("*") if path.is_file()]
     del caught
     gc.collect()  # here, and not in the middle of another test
+
+
+def test_a_line_that_fails_is_not_told_as_a_disk(places, server, monkeypatch):
+    def lost(*_):
+        raise OSError(errno.EHOSTUNREACH, "No route to host")
+
+    server.give("/model.pth", CONTENT)
+    monkeypatch.setattr(http.client.HTTPResponse, "read", lost)
+    with pytest.raises(WeightsError, match="broke off: .*No route to host"):
+        obtain_weights(entry(server.url("/model.pth")))
 
 
 def test_nobody_there_is_one_helpful_sentence(places, free_port):
