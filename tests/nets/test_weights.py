@@ -184,7 +184,7 @@ def test_a_line_that_fails_is_not_told_as_a_disk(places, server, monkeypatch):
 
     server.give("/model.pth", CONTENT)
     monkeypatch.setattr(http.client.HTTPResponse, "read", lost)
-    with pytest.raises(WeightsError, match="broke off: .*No route to host"):
+    with pytest.raises(WeightsError, match=r"broke off: .*No route to host"):
         obtain_weights(entry(server.url("/model.pth")))
 
 
