@@ -29,6 +29,14 @@ def _folder(variable: str) -> Path:
     return Path(value)
 
 
+@pytest.fixture
+def interruptible():
+    """A shell has what it runs in the background ignore interrupts, and its children would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real photos with ground truth."""

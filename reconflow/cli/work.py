@@ -46,10 +46,10 @@ def execute(arguments: argparse.Namespace) -> int:
     mapper_threads = available_cores() if arguments.mapper else 0
     lent = [f"{workers} workers"] * bool(workers) + [f"{len(gpus)} GPUs"] * bool(gpus) + ["a mapper"] * arguments.mapper
     console = Console()
-    console.print(f"{', '.join(lent)} for {arguments.address}; Ctrl-C ends them")
     if arguments.gpus is None and (hint := unused_gpu()):
         console.print(hint, markup=False, soft_wrap=True)
     try:
+        console.print(f"{', '.join(lent)} for {arguments.address}; Ctrl-C ends them")
         serve_workers(
             arguments.address,
             workers=workers,

@@ -48,7 +48,7 @@ def test_help_explains_every_command(command, capsys):
 def test_a_run_prints_its_models_and_ends_with_zero(photos, tmp_path):
     done = reconflow("run", photos.images, "--out", tmp_path / "out", "--set", "extract.max_keypoints=2000")
     assert done.returncode == 0, done.stderr
-    assert "5 of 5 photos placed in 1 models" in done.stdout
+    assert "5 of 5 photos placed in 1 model," in done.stdout
     assert "Traceback" not in done.stderr
     again = reconflow("run", photos.images, "--out", tmp_path / "out", "--set", "extract.max_keypoints=2000")
     assert "5 reused" in again.stdout
@@ -122,6 +122,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(photos, tmp_path):
     assert reconflow("run", photos.images, "--out", tmp_path / "out").returncode == 0
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("after_s", [0, 0.2, 0.8])
 def test_a_second_ctrl_c_ends_a_run_at_once(after_s, photos, tmp_path):
     command = [sys.executable, "-m", "reconflow.cli", "run", str(photos.images), "--out", str(tmp_path / "out")]

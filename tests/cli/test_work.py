@@ -192,6 +192,7 @@ def test_work_says_when_there_is_no_scheduler():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("has_joined", [False, True], ids=["no scheduler yet", "at work"])
 def test_ctrl_c_ends_workers_without_a_traceback(has_joined, scheduler):
     address = scheduler[1] if has_joined else "tcp://127.0.0.1:9"
@@ -206,7 +207,10 @@ def test_ctrl_c_ends_workers_without_a_traceback(has_joined, scheduler):
             time.sleep(1)
         workers = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGINT)  # a terminal tells all of them
-        said += process.communicate(timeout=30)[0]
+        try:
+            said += process.communicate(timeout=30)[0]
+        finally:
+            process.kill()  # its workers end with it
     assert said.splitlines() == [
         f"2 workers, a mapper for {address}; Ctrl-C ends them",
         "The workers have ended.",

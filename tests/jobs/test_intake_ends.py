@@ -78,14 +78,6 @@ def complete(service, content):
     return upload
 
 
-@pytest.fixture
-def interruptible():
-    """A shell has what it runs in the background ignore interrupts, and its children would too."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_signal_from_outside_refuses_nothing_and_the_next_look_makes_the_job(service, small_zip, number):
