@@ -147,12 +147,7 @@ def print_result(result: "RunResult", console: Console) -> None:
         console.print(table)
     else:
         console.print("\n[red]Nothing could be reconstructed.[/] The report says why for every photo.")
-    models = "1 model" if len(result.clusters) == 1 else f"{len(result.clusters)} models"
-    console.print(
-        f"\n{insights.n_registered} of {insights.n_readable} photos placed"
-        f" in {models}, in {sum(insights.timings_s.values()):.1f} s.",
-        highlight=False,
-    )
+    console.print(f"\n{result.outcome}, in {sum(insights.timings_s.values()):.1f} s.", highlight=False)
     console.print(f"Report: [bold]{escape(str(result.folder / 'report.html'))}[/]", highlight=False, soft_wrap=True)
 
 

@@ -244,9 +244,7 @@ class Runner:
     def _came_through(self, job: Job, lease: Lease, result: RunResult) -> None:
         found = result.insights
         if result.clusters:
-            models = "1 model" if len(result.clusters) == 1 else f"{len(result.clusters)} models"
-            message = f"{found.n_registered} of {found.n_readable} photos placed in {models}."
-            self._finish(job, lease, "success", message, facts=found)
+            self._finish(job, lease, "success", f"{result.outcome}.", facts=found)
         else:
             code, sentence = _why_nothing(found)
             self._finish(job, lease, "failed", hint(code), error=sentence, code=code, facts=found)

@@ -32,6 +32,12 @@ class RunResult:
     """All models of all scenes, by scene and falling size; empty where nothing could be reconstructed."""
 
     @property
+    def outcome(self) -> str:
+        """How many photos found a place, and in how many models, in words."""
+        models = "1 model" if len(self.clusters) == 1 else f"{len(self.clusters)} models"
+        return f"{self.insights.n_registered} of {self.insights.n_readable} photos placed in {models}"
+
+    @property
     def images(self) -> "pd.DataFrame":
         """One row per file of the input, as in ``images.csv``, with the name as index."""
         import pandas as pd
